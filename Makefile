@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+# make run    start the cloud, run a first job through it, go on serving
+# make test   the whole suite, acceptance tests with real clients included
+# make check  what CI checks besides tests: format, lint, types, import contracts, dependencies, spelling
+# make fix    format and mend what can be mended by itself
+# make bench  measure, side by side with what a user would use instead
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= data
+PORT ?= 8000
+HOST ?= 127.0.0.1
+
+.PHONY: run test check fix bench clean
+
+run: $(VENV)/.run
+	@$(BIN)/chandelier demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
+
+test: $(VENV)/.dev check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry src
+	$(BIN)/codespell src tests docs benchmarks README.md ARCHITECTURE.md CHANGELOG.md
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/submit_to_result.py
+
+clean:
+	rm -rf $(VENV) .cache
+
+# One environment for both: `make run` installs what serving needs, `make test` adds the tools.
+$(VENV)/.run: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "Chandelier needs Python 3.11 or newer; %s is %d.%d. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" % (sys.executable, v[0], v[1]))'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing. On Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing Chandelier into $(VENV) (a few minutes, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	@touch $@

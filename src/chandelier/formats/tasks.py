@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker asks a child process to do with a program, and what the child answers.
+
+Messages are small JSON documents that travel over the pool's pipe; programs, device documents and results are
+files, named by absolute path, so that nothing big crosses a process boundary twice.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one task may use.
+
+    Attributes:
+        memory_bytes: Memory beyond what the idle child holds.
+        cpu_seconds: Processor time of the child.
+    """
+
+    memory_bytes: int
+    cpu_seconds: float
+
+
+class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
+    """Open a program, check it against a device, predict its cost.
+
+    Attributes:
+        job_id: Names the job; the child keeps the program opened last, so that a `Run` of the same job need not
+            open it again.
+        program: Path of the Qobj as it was submitted.
+        device: Path of a `formats.device.DeviceDocument`. The file never changes; a new calibration has a new path.
+        limits: What the check may use, and what `predicted` is held against.
+    """
+
+    job_id: str
+    program: str
+    device: str
+    limits: Limits
+
+
+class Run(msgspec.Struct, frozen=True, tag="run", tag_field="op"):
+    """Run a program that was validated, and write its result document to `result`."""
+
+    job_id: str
+    program: str
+    device: str
+    result: str
+    limits: Limits
+
+
+Task = Validate | Run
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What is known of a program once it is opened.
+
+    Attributes:
+        kind: `QASM` or `PULSE`.
+        experiments: Number of experiments.
+        shots: Shots of each experiment.
+        qubits: Largest number of qubits any experiment acts on.
+        gates: Gate instructions over all experiments.
+        memory_slots: Largest number of memory slots.
+        memory: Whether each shot's outcome is asked for.
+        n_qubits: Number of qubits declared.
+        device_seconds: Seconds the machine itself would be occupied, predicted (0 for simulators).
+    """
+
+    kind: str
+    experiments: int
+    shots: int
+    qubits: int
+    gates: int
+    memory_slots: int
+    memory: bool
+    n_qubits: int
+    device_seconds: float = 0.0
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="reply"):
+    """The program can run.
+
+    Attributes:
+        summary: What it contains.
+        seconds: Predicted processor time of the simulation, s.
+        memory_bytes: Predicted memory of the simulation.
+    """
+
+    summary: Summary
+    seconds: float
+    memory_bytes: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="reply"):
+    """The program cannot run; `code` is one of `errors.CODES`."""
+
+    code: int
+    message: str
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="reply"):
+    """The program ran and the result document is written (and synced to disk) at `Run.result`.
+
+    Attributes:
+        success: Whether every experiment succeeded.
+        code: 0, or one of `errors.CODES` where `success` is false.
+        message: Empty, or what went wrong with the first experiment that failed.
+        seconds: Time the run took, s.
+        bytes: Size of the result document.
+        metadata: How it was computed, JSON types only.
+    """
+
+    success: bool
+    code: int
+    message: str
+    seconds: float
+    bytes: int
+    metadata: dict[str, Any] = {}
+
+
+Reply = Accepted | Refused | Finished
+
+#: Decodes a task; raises `msgspec.DecodeError`.
+decode_task = msgspec.json.Decoder(Task).decode
+#: Decodes a reply; raises `msgspec.DecodeError`.
+decode_reply = msgspec.json.Decoder(Reply).decode
+#: Encodes a task or a reply as one JSON document.
+encode = msgspec.json.Encoder().encode

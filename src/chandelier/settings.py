@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole configuration as one frozen value, read once from a TOML file and from `CHANDELIER_*` variables."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chandelier import errors
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set; each default is safe and works on a laptop.
+
+    A field is set in `chandelier.toml` in the data folder under its name, or by the variable `CHANDELIER_` and its
+    name in capitals, which wins.
+
+    Attributes:
+        data: Folder of database, objects, secret and operator's token.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        public_url: URL under which clients reach the server, without a path. Empty: taken from each request.
+        database_url: Where the database is; empty: SQLite in the data folder. PostgreSQL:
+            `postgresql+psycopg://user:password@host/name`.
+        workers: Child processes that run jobs; 0 takes one for each processor core.
+        max_job_bytes: Largest program that is accepted, in bytes.
+        max_pending_jobs: Jobs that one user may have waiting or running on one device; -1 for any number.
+        job_memory_bytes: Memory that one job may use.
+        job_seconds: Processor time, and wall-clock time, that one job may use, s.
+        validation_seconds: The same for opening and checking a program, s.
+        url_seconds: How long a signed upload or download URL is valid, s.
+        login_failures_per_minute: Failed logins allowed for one account, and ten times as many for one address.
+        logins_per_minute: Logins of any outcome allowed for one address.
+        stop_seconds: How long running jobs may go on when the server is told to stop, s.
+        default_list_limit: Jobs in a list when the client names no number.
+        max_list_limit: Most jobs in one list.
+        max_filter_jobs: Most jobs that one filtered list may read before it is refused.
+        devices: Snapshot for each device to serve, by served name; empty: the default set.
+        log_level: `debug`, `info`, `warning` or `error`.
+    """
+
+    data: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = ""
+    database_url: str = ""
+    workers: int = 0
+    max_job_bytes: int = 64 * 1024 * 1024
+    max_pending_jobs: int = 1000
+    job_memory_bytes: int = 4 * 1024**3
+    job_seconds: float = 600.0
+    validation_seconds: float = 60.0
+    url_seconds: int = 86400
+    login_failures_per_minute: int = 10
+    logins_per_minute: int = 600
+    stop_seconds: float = 5.0
+    default_list_limit: int = 10
+    max_list_limit: int = 100
+    max_filter_jobs: int = 20000
+    devices: dict[str, str] = {}
+    log_level: str = "info"
+
+    @property
+    def objects_root(self) -> Path:
+        """Folder of programs, results and device documents."""
+        return self.data / "objects"
+
+    @property
+    def secret_file(self) -> Path:
+        """File of the secret that signs URLs; mode 0600."""
+        return self.data / "secret"
+
+    @property
+    def token_file(self) -> Path:
+        """File of the operator's API token; mode 0600."""
+        return self.data / "operator-token"
+
+    @property
+    def url_of_database(self) -> str:
+        """The database's URL, the default filled in."""
+        return self.database_url or f"sqlite:///{self.data.resolve() / 'chandelier.sqlite'}"
+
+    @property
+    def runners(self) -> int:
+        """How many jobs run at once."""
+        return self.workers or os.cpu_count() or 1
+
+
+def load(
+    overrides: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Read file and environment; `overrides` (from the command line) win over both.
+
+    Raises:
+        errors.Invalid: A field is unknown or has a wrong type; the message names it and its source.
+    """
+    variables = os.environ if environment is None else environment  # noqa: TID251  # the one place that reads it
+    named = {
+        name: variables[f"CHANDELIER_{name.upper()}"]
+        for name in Settings.__struct_fields__
+        if f"CHANDELIER_{name.upper()}" in variables
+    }
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    folder = Path(given.get("data") or named.get("data") or Settings.__struct_defaults__[0])
+    file = folder / "chandelier.toml"
+    values: dict[str, Any] = {}
+    if file.is_file():
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+            raise errors.Invalid(f"{file} is not TOML: {failure}", 1001) from failure
+    try:
+        # Variables are text: numbers are read from it; a file's values must have their types.
+        from_file = msgspec.convert(values, Settings, dec_hook=_decode)
+        from_text = msgspec.convert(named, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as failure:
+        raise errors.Invalid(f"A setting in {file} or a CHANDELIER_ variable: {failure}", 1001) from failure
+    chosen = {name: getattr(from_text, name) for name in named} | {"data": folder} | given
+    return msgspec.structs.replace(from_file, **chosen)
+
+
+def _decode(kind: type[Any], value: Any) -> Any:
+    """Read the one type that is neither number nor text."""
+    assert kind is Path
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a path")
+    return Path(value)

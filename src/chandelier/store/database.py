@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The database: SQLite by default, PostgreSQL by URL; the only place that begins and ends transactions.
+
+A write is a function of a `Transaction`. On SQLite one thread runs all writes: it takes what has gathered, runs each
+function in a savepoint and answers them all after one durable commit, so that durability costs a crowd no more than
+one caller. On PostgreSQL each write is a transaction of its own on a pooled connection.
+"""
+
+import contextlib
+import queue
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from chandelier import errors
+from chandelier.store import bell as bells
+
+T = TypeVar("T")
+
+#: Every table of the house; each is declared, privately, by the one module that writes it.
+metadata: Final = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_BUSY_SECONDS: Final = 15.0
+#: How often SQLite is asked whether another process (the command line) has written.
+_POLL_SECONDS: Final = 0.02
+_BATCH: Final = 64
+_CHANNEL: Final = "chandelier"
+
+
+class UtcMilliseconds(sa.types.TypeDecorator[datetime]):
+    """An aware UTC time, kept as whole milliseconds since 1970: the precision that the wire shows."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
+        """Return milliseconds since 1970."""
+        return None if value is None else to_milliseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:
+        """Return an aware UTC time."""
+        return None if value is None else from_milliseconds(value)
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Return whole milliseconds since 1970; `moment` must be aware."""
+    return (int(moment.timestamp()) * 1000) + moment.microsecond // 1000
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """Return the aware UTC time of milliseconds since 1970."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)
+
+
+class Transaction:
+    """One open transaction: what core functions call `tx`."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self.topics: list[str] = []
+
+    @property
+    def connection(self) -> sa.Connection:
+        """The connection, for schema changes and their tests."""
+        return self._connection
+
+    @property
+    def skips_locked(self) -> bool:
+        """Whether rows can be claimed by several writers at once (`FOR UPDATE SKIP LOCKED`)."""
+        return self._connection.dialect.name == "postgresql"
+
+    def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[*tuple[Any, ...]]:
+        """Run one statement (`rows`: one mapping or a list of them) and return its result."""
+        result = self._connection.execute(statement, rows)
+        assert isinstance(result, sa.CursorResult)
+        return result
+
+    def ring(self, *topics: str) -> None:
+        """Ask for the bell to be rung after the commit."""
+        self.topics.extend(topics)
+
+
+def insert_if_absent(tx: Transaction, table: sa.Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless one of its key is there; return whether it was inserted."""
+    insert = postgresql.insert if tx.skips_locked else sqlite.insert
+    return tx.execute(insert(table).on_conflict_do_nothing(), row).rowcount == 1
+
+
+class Database:
+    """An open database; `close` waits for the writes already taken.
+
+    Args:
+        url: An SQLAlchemy URL, `sqlite:///…` or `postgresql+psycopg://…`.
+        bell: Rung after each commit with the topics that the transaction named, and for writes of other processes.
+
+    Raises:
+        errors.Unavailable: The URL is of another kind, or the database does not answer.
+    """
+
+    def __init__(self, url: str, bell: bells.Bell) -> None:
+        self.url = sa.make_url(url)
+        self._bell = bell
+        self._closed = threading.Event()
+        backend = self.url.get_backend_name()
+        if backend == "sqlite":
+            self._engine = _sqlite_engine(self.url)
+            self._writer: _SqliteWriter | _PostgresWriter = _SqliteWriter(self._engine, bell)
+        elif backend == "postgresql":
+            self._engine = sa.create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+            self._writer = _PostgresWriter(self._engine, bell)
+        else:
+            raise errors.Unavailable(f"database_url is of kind {backend!r}; use sqlite or postgresql+psycopg.", 1008)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether reads are so cheap (an indexed read: tens of microseconds) that the event loop may do them."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on one consistent view of the database and return what it returns."""
+        with _translated(), self._engine.connect() as connection, connection.begin():
+            return work(Transaction(connection))
+
+    def submit(self, work: Callable[[Transaction], T]) -> "Future[T]":
+        """Hand `work` to the writer; the future is done after the durable commit, or has what `work` raised."""
+        return self._writer.submit(work)
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction and return what it returns, after the durable commit."""
+        return self.submit(work).result()
+
+    def watch(self) -> None:
+        """Begin to hear what other processes write; a server calls this once, the command line never."""
+        self._writer.watch()
+
+    def close(self) -> None:
+        """Finish the writes already taken and let go of every connection."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._writer.close()
+            self._engine.dispose()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turn a database that does not answer into `errors.Unavailable`."""
+    try:
+        yield
+    except sa.exc.OperationalError as failure:
+        raise errors.Unavailable(f"The database does not answer: {failure.orig}", 1008) from failure
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, pool_size=16, max_overflow=64, connect_args={"timeout": _BUSY_SECONDS})
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        # The driver would begin transactions by its own rules; the "begin" event below does it by ours.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        immediate = connection.get_execution_options().get("immediate", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+class _Write:
+    """A function waiting for the writer, and the future its caller waits for."""
+
+    def __init__(self, work: Callable[[Transaction], Any]) -> None:
+        self.work = work
+        self.future: Future[Any] = Future()
+        self.topics: list[str] = []
+        self.value: Any = None
+        self.failure: Exception | None = None
+
+    def run(self, connection: sa.Connection) -> None:
+        """Run in a savepoint, so that a failure undoes this write and no other."""
+        tx = Transaction(connection)
+        try:
+            with connection.begin_nested():
+                self.value = self.work(tx)
+        except Exception as failure:  # noqa: BLE001  # handed to the caller who waits
+            self.failure = failure
+        else:
+            self.topics = tx.topics
+
+    def answer(self) -> None:
+        """Tell the caller; only after the commit."""
+        if self.failure is None:
+            self.future.set_result(self.value)
+        else:
+            self.future.set_exception(self.failure)
+
+
+class _SqliteWriter:
+    """The one thread that writes to SQLite."""
+
+    def __init__(self, engine: sa.Engine, bell: bells.Bell) -> None:
+        self._engine = engine
+        self._bell = bell
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._watching = False
+        self._version = 0
+
+    def submit(self, work: Callable[[Transaction], T]) -> "Future[T]":
+        write = _Write(work)
+        with self._lock:
+            if self._closed:
+                raise errors.Unavailable("The server is stopping.", 1008)
+            self._start()
+            self._queue.put(write)
+        return write.future
+
+    def watch(self) -> None:
+        self._watching = True
+        with self._lock:
+            self._start()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+            self._queue.put(None)
+        if thread is not None:
+            thread.join()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name="database-writer", daemon=True)
+            self._thread.start()
+
+    def _loop(self) -> None:
+        with self._engine.connect().execution_options(immediate=True) as connection:
+            self._version = self._data_version(connection)
+            while True:
+                batch = self._gather()
+                if None in batch:
+                    self._commit(connection, [write for write in batch if write is not None])
+                    return
+                self._commit(connection, [write for write in batch if write is not None])
+                self._listen(connection)
+
+    def _gather(self) -> "list[_Write | None]":
+        try:
+            batch = [self._queue.get(timeout=_POLL_SECONDS if self._watching else None)]
+        except queue.Empty:
+            return []
+        with contextlib.suppress(queue.Empty):
+            while len(batch) < _BATCH:
+                batch.append(self._queue.get_nowait())
+        return batch
+
+    def _commit(self, connection: sa.Connection, batch: list[_Write]) -> None:
+        if not batch:
+            return
+        try:
+            with _translated(), connection.begin():
+                for write in batch:
+                    write.run(connection)
+        except Exception as failure:  # noqa: BLE001  # every caller of the batch is told
+            for write in batch:
+                write.failure = write.failure or failure
+        for write in batch:
+            write.answer()
+        self._bell.ring(*(topic for write in batch if write.failure is None for topic in write.topics))
+
+    def _listen(self, connection: sa.Connection) -> None:
+        # The value changes only when *another* connection has committed, so our own writes do not ring twice.
+        if self._watching:
+            version = self._data_version(connection)
+            if version != self._version:
+                self._version = version
+                self._bell.ring_all()
+
+    @staticmethod
+    def _data_version(connection: sa.Connection) -> int:
+        raw = connection.connection.cursor()
+        try:
+            return int(raw.execute("PRAGMA data_version").fetchone()[0])
+        finally:
+            raw.close()
+
+
+class _PostgresWriter:
+    """Writes on pooled connections, each a transaction; the bell crosses processes by LISTEN and NOTIFY."""
+
+    def __init__(self, engine: sa.Engine, bell: bells.Bell) -> None:
+        self._engine = engine
+        self._bell = bell
+        self._name = uuid.uuid4().hex
+        self._threads = ThreadPoolExecutor(max_workers=12, thread_name_prefix="database-writer")
+        self._closed = threading.Event()
+        self._listener: threading.Thread | None = None
+
+    def submit(self, work: Callable[[Transaction], T]) -> "Future[T]":
+        try:
+            return self._threads.submit(self._run, work)
+        except RuntimeError as failure:
+            raise errors.Unavailable("The server is stopping.", 1008) from failure
+
+    def watch(self) -> None:
+        self._listener = threading.Thread(target=self._listen, name="database-listener", daemon=True)
+        self._listener.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._threads.shutdown(wait=True)
+        if self._listener is not None:
+            self._listener.join()
+
+    def _run(self, work: Callable[[Transaction], T]) -> T:
+        with _translated(), self._engine.begin() as connection:
+            tx = Transaction(connection)
+            value = work(tx)
+            if tx.topics:
+                message = " ".join([self._name, *tx.topics])
+                # NOTIFY takes at most 8000 bytes; a longer list means "look at everything".
+                message = message if len(message) < 7000 else self._name
+                connection.execute(sa.select(sa.func.pg_notify(_CHANNEL, message)))
+        self._bell.ring(*tx.topics)
+        return value
+
+    def _listen(self) -> None:
+        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while not self._closed.is_set():
+            try:
+                with psycopg.connect(url, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {_CHANNEL}")
+                    self._bell.ring_all()  # what was said before we listened
+                    while not self._closed.is_set():
+                        for notice in connection.notifies(timeout=0.2):
+                            self._hear(notice.payload)
+            except psycopg.Error:
+                self._closed.wait(1.0)
+
+    def _hear(self, message: str) -> None:
+        name, *topics = message.split(" ")
+        if name == self._name:
+            return
+        if topics:
+            self._bell.ring(*topics)
+        else:
+            self._bell.ring_all()
