@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a request to a job that waits: the way in, in one step (inline) or in two (by upload).
+
+Only the program's envelope is looked at here. Whatever is wrong inside the program becomes the outcome of the job, when
+a worker has opened it.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from chandelier import errors
+from chandelier.devices import Device
+from chandelier.formats import qobj
+from chandelier.jobs import records
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Draft, Job
+from chandelier.store import Store, Transaction
+from chandelier.tenancy.access import Principal
+from chandelier.tenancy.network import Place
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What may be submitted.
+
+    Attributes:
+        program_bytes: Largest program.
+        pending_jobs: Jobs that one user may have waiting or running on one device; -1 for any number.
+    """
+
+    program_bytes: int
+    pending_jobs: int
+
+
+def submit(
+    store: Store,
+    principal: Principal,
+    place: Place,
+    device: Device,
+    program: bytes,
+    *,
+    draft: Draft,
+    limits: Limits,
+    now: datetime,
+    shots: int | None = None,
+) -> Job:
+    """Take a program that came with the request; the answer is a promise that it will be run.
+
+    Args:
+        shots: What the request says beside the program; counts only where the program itself says nothing.
+
+    Raises:
+        errors.Invalid: The envelope of the program is not that of a Qobj.
+        errors.TooLarge: The program is over the size limit.
+        errors.LimitReached: The user has too many jobs on the device.
+    """
+    check_size(len(program), limits)
+    envelope = qobj.decode_envelope(program)
+    if envelope.config.shots is None and shots is not None:
+        program = _with_shots(program, shots)
+        envelope = qobj.decode_envelope(program)
+    job_id = records.new_id()
+    store.objects.put("programs", job_id, program)
+
+    def work(tx: Transaction) -> Job:
+        _check_pending(tx, principal, device, limits)
+        job = records.create(
+            tx,
+            principal.user_id,
+            place.project_id,
+            device.id,
+            now,
+            kind="q-object",
+            calibration=device.calibration,
+            draft=draft,
+            job_id=job_id,
+        )
+        _hand_over(tx, job, envelope, len(program), now)
+        return records.get(tx, job_id)
+
+    try:
+        return store.write(work)
+    except errors.ChandelierError:
+        store.objects.delete("programs", job_id)
+        raise
+
+
+def open_(
+    tx: Transaction,
+    principal: Principal,
+    place: Place,
+    device: Device,
+    *,
+    draft: Draft,
+    limits: Limits,
+    now: datetime,
+) -> Job:
+    """Begin a job whose program will be uploaded.
+
+    Raises:
+        errors.LimitReached: The user has too many jobs on the device.
+    """
+    _check_pending(tx, principal, device, limits)
+    return records.create(
+        tx,
+        principal.user_id,
+        place.project_id,
+        device.id,
+        now,
+        kind="q-object-external-storage",
+        calibration=device.calibration,
+        draft=draft,
+    )
+
+
+def accept(store: Store, job: Job, now: datetime) -> Job:
+    """Take the program that was uploaded; a repeated call returns the job as it is.
+
+    Raises:
+        errors.Conflict: Nothing was uploaded, or the job was cancelled.
+        errors.Invalid: The envelope of the program is not that of a Qobj; another one may be uploaded.
+    """
+    if job.state is State.CANCELLED:
+        raise errors.Conflict(f"Job {job.id} was cancelled.", 3251)
+    if job.state is not State.CREATING:
+        return job
+    if not store.objects.exists("programs", job.id):
+        raise errors.Conflict("Nothing was uploaded for this job. PUT the program to its upload URL.", 3253)
+    program = store.objects.read("programs", job.id)
+    envelope = qobj.decode_envelope(program)
+
+    def work(tx: Transaction) -> Job:
+        _hand_over(tx, job, envelope, len(program), now)
+        return records.get(tx, job.id)
+
+    return store.write(work)
+
+
+def check_size(size: int, limits: Limits) -> None:
+    """Refuse a program over the size limit.
+
+    Raises:
+        errors.TooLarge: It is.
+    """
+    if size > limits.program_bytes:
+        raise errors.TooLarge(
+            f"The program has {size} bytes; at most {limits.program_bytes} are accepted. "
+            "Split the job into several.",
+            1006,
+        )
+
+
+def _check_pending(tx: Transaction, principal: Principal, device: Device, limits: Limits) -> None:
+    if limits.pending_jobs < 0:
+        return
+    pending = records.count_active(tx, device.id, principal.user_id)
+    if pending >= limits.pending_jobs:
+        raise errors.LimitReached(
+            f"You have {pending} jobs on {device.name} that have not ended; {limits.pending_jobs} are allowed. "
+            "Wait for one of them to end, or cancel one.",
+            3458,
+        )
+
+
+def _hand_over(tx: Transaction, job: Job, envelope: qobj.Envelope, size: int, now: datetime) -> None:
+    records.advance(
+        tx,
+        job.id,
+        (State.CREATED, State.VALIDATING),
+        max(now, job.created),
+        input_bytes=size,
+        shots=envelope.config.shots or qobj.DEFAULT_SHOTS,
+    )
+
+
+def _with_shots(program: bytes, shots: int) -> bytes:
+    """Write into a program the number of shots that stood beside it."""
+    members = msgspec.json.decode(program, type=dict[str, msgspec.Raw])
+    config = msgspec.json.decode(members.get("config", b"{}"), type=dict[str, msgspec.Raw] | None) or {}
+    config["shots"] = msgspec.Raw(msgspec.json.encode(shots))
+    return msgspec.json.encode(members | {"config": config})

@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs, their tags and their events; the only writer of a job's state.
+
+Every move goes through `advance`, a compare-and-set that also writes the event, so that the log cannot disagree with
+the state.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, NewType
+
+import msgspec
+import sqlalchemy as sa
+
+from chandelier import errors
+from chandelier.devices import DeviceId
+from chandelier.jobs import lifecycle
+from chandelier.jobs.lifecycle import State
+from chandelier.store import Transaction, database
+from chandelier.tenancy.network import ProjectId
+from chandelier.tenancy.users import UserId
+
+JobId = NewType("JobId", str)
+#: How the program came in; the values are the wire's (protocol 6.2).
+Kind = Literal["q-object", "q-object-external-storage"]
+
+_jobs: Final = sa.Table(
+    "jobs",
+    database.metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("created", database.UtcMilliseconds, nullable=False, unique=True),
+    sa.Column("user_id", sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("project_id", sa.ForeignKey("projects.id"), nullable=False),
+    sa.Column("device_id", sa.ForeignKey("devices.id"), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(24), nullable=False),
+    sa.Column("name", sa.String(500)),
+    sa.Column("share_level", sa.String(16)),
+    sa.Column("experiment_tag", sa.String(500)),
+    sa.Column("live_data", sa.Boolean, nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("shots", sa.BigInteger),
+    sa.Column("input_bytes", sa.BigInteger),
+    sa.Column("output_bytes", sa.BigInteger),
+    sa.Column("summary", sa.JSON),
+    sa.Column("estimate", sa.Float),
+    sa.Column("calibration", sa.String(64), nullable=False),
+    sa.Column("started", database.UtcMilliseconds),
+    sa.Column("ended", database.UtcMilliseconds),
+    sa.Column("seconds", sa.Float),
+    sa.Column("cost", sa.Float),
+    sa.Column("result", sa.String(24)),
+    sa.Column("error_code", sa.Integer),
+    sa.Column("error_message", sa.Text),
+    sa.Column("claims", sa.Integer, nullable=False),
+    sa.Column("deaths", sa.Integer, nullable=False),
+    sa.Column("deleted", database.UtcMilliseconds),
+    sa.Index("ix_jobs_user_id_created", "user_id", "created"),
+    sa.Index("ix_jobs_project_id_created", "project_id", "created"),
+    sa.Index("ix_jobs_state_created", "state", "created"),
+    sa.Index("ix_jobs_device_id_state_created", "device_id", "state", "created"),
+    sa.Index("ix_jobs_user_id_state_created", "user_id", "state", "created"),
+)
+_tags: Final = sa.Table(
+    "job_tags",
+    database.metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("tag", sa.String(500), nullable=False, index=True),
+)
+_events: Final = sa.Table(
+    "job_events",
+    database.metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id"), nullable=False, index=True),
+    sa.Column("state", sa.String(24), nullable=False),
+    sa.Column("at", database.UtcMilliseconds, nullable=False),
+)
+# One row, put there by the migration. Creation times strictly increase, because clients page by them (protocol 8, pagination hazard).
+_clock: Final = sa.Table(
+    "job_clock",
+    database.metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("last", database.UtcMilliseconds, nullable=False),
+)
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job as its row tells it.
+
+    Attributes:
+        created: Unique over all jobs at the millisecond.
+        calibration: Digest of the device's documents that the job was, or is to be, run with.
+        summary: `formats.tasks.Summary` as JSON, once the program was opened.
+        estimate: Predicted processor time, s, once the program was opened.
+        seconds: Time the run took, s.
+        cost: Device time charged, s.
+        result: Name of the result object: the claim under which it was computed.
+        claims: How often a worker has taken it.
+        deaths: How often a child process died over it.
+    """
+
+    id: JobId
+    created: datetime
+    user_id: UserId
+    project_id: ProjectId
+    device_id: DeviceId
+    kind: Kind
+    state: State
+    name: str | None
+    share_level: str | None
+    experiment_tag: str | None
+    live_data: bool
+    address: str
+    shots: int | None
+    input_bytes: int | None
+    output_bytes: int | None
+    summary: dict[str, Any] | None
+    estimate: float | None
+    calibration: str
+    started: datetime | None
+    ended: datetime | None
+    seconds: float | None
+    cost: float | None
+    result: str | None
+    error_code: int | None
+    error_message: str | None
+    claims: int
+    deaths: int
+    tags: tuple[str, ...] = ()
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """What a submitter says of a job besides its program."""
+
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    share_level: str | None = None
+    experiment_tag: str | None = None
+    live_data: bool = False
+    address: str = ""
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which jobs to find; every condition narrows, absent ones do not. All of it is answered from indexes.
+
+    Attributes:
+        before: Only jobs created before this moment (exclusive): where the next page of a descending list begins.
+        after: The same for an ascending list.
+    """
+
+    user_id: UserId | None = None
+    project_id: ProjectId | None = None
+    device_ids: frozenset[str] | None = None
+    states: frozenset[State] | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    ids: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+    before: datetime | None = None
+    after: datetime | None = None
+    ascending: bool = False
+    limit: int = 50
+
+
+_COLUMNS: Final = tuple(_jobs.c[field] for field in Job.__struct_fields__ if field != "tags")
+
+
+def create(
+    tx: Transaction,
+    user_id: UserId,
+    project_id: ProjectId,
+    device_id: DeviceId,
+    now: datetime,
+    *,
+    kind: Kind,
+    calibration: str,
+    draft: Draft,
+    job_id: JobId | None = None,
+) -> Job:
+    """Add a job in state CREATING.
+
+    Args:
+        job_id: An id from `new_id`, where the program was stored under it before the row.
+    """
+    created = _next_time(tx, now)
+    identifier = job_id or new_id()
+    row = {column.name: None for column in _COLUMNS} | {
+        "id": identifier,
+        "created": created,
+        "user_id": user_id,
+        "project_id": project_id,
+        "device_id": device_id,
+        "kind": kind,
+        "state": State.CREATING,
+        "name": draft.name,
+        "share_level": draft.share_level,
+        "experiment_tag": draft.experiment_tag,
+        "live_data": draft.live_data,
+        "address": draft.address,
+        "calibration": calibration,
+        "claims": 0,
+        "deaths": 0,
+    }
+    tx.execute(sa.insert(_jobs), row)
+    tx.execute(sa.insert(_events), {"job_id": identifier, "state": State.CREATING, "at": created})
+    if draft.tags:
+        _write_tags(tx, identifier, draft.tags)
+    return get(tx, identifier)
+
+
+def new_id() -> JobId:
+    """Return an id that no job has."""
+    return JobId(secrets.token_hex(12))
+
+
+def advance(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime, **facts: Any) -> None:
+    """Move a job through `steps`, write an event for each, and set `facts` (columns) with the last.
+
+    Raises:
+        errors.Conflict: The job is not in a state from which it may go to the first step (or it does not exist).
+    """
+    assert all(lifecycle.may_move(*pair) for pair in zip(steps, steps[1:], strict=False)), steps
+    sources = lifecycle.sources(steps[0])
+    facts = facts | {"state": steps[-1]}
+    if steps[-1] in lifecycle.FINAL:
+        facts = {"ended": now} | facts
+    changed = tx.execute(
+        sa.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(sources)).values(**facts)
+    )
+    if changed.rowcount != 1:
+        raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {steps[0]}.", 3251)
+    rows = [{"job_id": job_id, "state": state, "at": now} for state in steps]
+    tx.execute(sa.insert(_events), rows)
+    tx.ring(f"job:{job_id}")
+    if steps[-1] in {State.VALIDATING, State.QUEUED}:
+        tx.ring("queue")
+
+
+def note(tx: Transaction, job_id: JobId, **facts: Any) -> None:
+    """Set columns of a job that are not its state."""
+    assert "state" not in facts
+    tx.execute(sa.update(_jobs).where(_jobs.c.id == job_id).values(**facts))
+
+
+def count_claim(tx: Transaction, job_id: JobId, *, died: bool = False) -> None:
+    """Count that a worker took the job, or that a child process died over it."""
+    column = _jobs.c.deaths if died else _jobs.c.claims
+    tx.execute(sa.update(_jobs).where(_jobs.c.id == job_id).values({column: column + 1}))
+
+
+def get(tx: Transaction, job_id: str) -> Job:
+    """Return a job.
+
+    Raises:
+        errors.NotFound: There is none of this id, or it was deleted.
+    """
+    row = tx.execute(sa.select(*_COLUMNS).where(_jobs.c.id == job_id, _jobs.c.deleted.is_(None))).first()
+    if row is None:
+        raise errors.NotFound("Job not found.", 3250)
+    return _jobs_of(tx, [row])[0]
+
+
+def find(tx: Transaction, query: Query) -> list[Job]:
+    """Return the jobs of a query, newest first unless `ascending`."""
+    conditions: list[sa.ColumnElement[bool]] = [_jobs.c.deleted.is_(None)]
+    equal = ((_jobs.c.user_id, query.user_id), (_jobs.c.project_id, query.project_id))
+    conditions += [column == value for column, value in equal if value is not None]
+    among = ((_jobs.c.device_id, query.device_ids), (_jobs.c.state, query.states), (_jobs.c.id, query.ids))
+    conditions += [column.in_(sorted(values)) for column, values in among if values is not None]
+    if query.tags is not None:
+        tagged = sa.select(_tags.c.job_id).where(_tags.c.tag.in_(sorted(query.tags)))
+        conditions.append(_jobs.c.id.in_(tagged))
+    for value, condition in (
+        (query.created_from, _jobs.c.created >= query.created_from),
+        (query.created_to, _jobs.c.created <= query.created_to),
+        (query.before, _jobs.c.created < query.before),
+        (query.after, _jobs.c.created > query.after),
+    ):
+        if value is not None:
+            conditions.append(condition)
+    order = _jobs.c.created.asc() if query.ascending else _jobs.c.created.desc()
+    rows = tx.execute(sa.select(*_COLUMNS).where(*conditions).order_by(order).limit(query.limit))
+    return _jobs_of(tx, rows.all())
+
+
+def oldest(
+    tx: Transaction,
+    state: State,
+    *,
+    devices: sa.Select[tuple[str]] | None = None,
+    without: sa.Select[tuple[str]] | None = None,
+    entered_before: datetime | None = None,
+) -> JobId | None:
+    """Return the id of the job in a state that was created first, locked where several workers may ask at once.
+
+    Args:
+        devices: Only jobs of these devices (a sub-select of ids).
+        without: Not these jobs (a sub-select of ids).
+        entered_before: Only jobs created before this moment.
+    """
+    query = sa.select(_jobs.c.id).where(_jobs.c.state == state)
+    if devices is not None:
+        query = query.where(_jobs.c.device_id.in_(devices))
+    if without is not None:
+        query = query.where(_jobs.c.id.not_in(without))
+    if entered_before is not None:
+        query = query.where(_jobs.c.created < entered_before)
+    query = query.order_by(_jobs.c.created).limit(1)
+    if tx.skips_locked:
+        query = query.with_for_update(skip_locked=True)
+    return tx.execute(query).scalar()
+
+
+def events(tx: Transaction, job_id: JobId) -> list[tuple[State, datetime]]:
+    """Return every state the job has entered and when, in order."""
+    query = sa.select(_events.c.state, _events.c.at).where(_events.c.job_id == job_id)
+    return [(State(row.state), row.at) for row in tx.execute(query.order_by(_events.c.number))]
+
+
+def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId | None = None) -> int:
+    """Count the jobs of a device, or of one user on it, that are not final."""
+    query = sa.select(sa.func.count()).where(
+        _jobs.c.device_id == device_id, _jobs.c.state.in_(lifecycle.ACTIVE), _jobs.c.deleted.is_(None)
+    )
+    if user_id is not None:
+        query = query.where(_jobs.c.user_id == user_id)
+    return int(tx.execute(query).scalar_one())
+
+
+def count_waiting(tx: Transaction, device_id: DeviceId) -> int:
+    """Count the jobs of a device that were handed over and have not ended."""
+    waiting = sa.and_(
+        _jobs.c.device_id == device_id, _jobs.c.state.in_(lifecycle.ACTIVE - {State.CREATING})
+    )
+    return int(tx.execute(sa.select(sa.func.count()).select_from(_jobs).where(waiting)).scalar_one())
+
+
+def count_ahead(tx: Transaction, job: Job) -> int:
+    """Count the queued jobs of the same project and device that were created before this one."""
+    query = sa.select(sa.func.count()).where(
+        _jobs.c.device_id == job.device_id,
+        _jobs.c.state == State.QUEUED,
+        _jobs.c.created < job.created,
+        _jobs.c.project_id == job.project_id,
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def count_by_state(tx: Transaction) -> Mapping[str, int]:
+    """Count the jobs that are not final, by state; answered from an index."""
+    query = sa.select(_jobs.c.state, sa.func.count()).where(_jobs.c.state.in_(lifecycle.ACTIVE))
+    return {row[0]: row[1] for row in tx.execute(query.group_by(_jobs.c.state))}
+
+
+def rename(tx: Transaction, job_id: JobId, name: str | None) -> None:
+    """Give a job a name, or take it away."""
+    tx.execute(sa.update(_jobs).where(_jobs.c.id == job_id).values(name=name))
+
+
+def retag(tx: Transaction, job_id: JobId, tags: Iterable[str]) -> None:
+    """Replace a job's tags."""
+    tx.execute(sa.delete(_tags).where(_tags.c.job_id == job_id))
+    _write_tags(tx, job_id, tags)
+
+
+def delete(tx: Transaction, job_id: JobId, now: datetime) -> None:
+    """Hide a job that has ended; its row stays for the books.
+
+    Raises:
+        errors.Conflict: The job has not ended.
+    """
+    changed = tx.execute(
+        sa.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(lifecycle.FINAL)).values(deleted=now)
+    )
+    if changed.rowcount != 1:
+        raise errors.Conflict("The job has not ended. Cancel it first, then delete it.", 3251)
+
+
+def _next_time(tx: Transaction, now: datetime) -> datetime:
+    last = sa.type_coerce(_clock.c.last, sa.BigInteger)
+    this = sa.literal(database.to_milliseconds(now), sa.BigInteger)
+    bump = sa.case((last >= this, last + 1), else_=this)
+    moment = tx.execute(sa.update(_clock).values(last=bump).returning(_clock.c.last)).scalar_one()
+    assert isinstance(moment, datetime)
+    return moment
+
+
+def _write_tags(tx: Transaction, job_id: JobId, tags: Iterable[str]) -> None:
+    rows = [
+        {"job_id": job_id, "position": position, "tag": tag}
+        for position, tag in enumerate(dict.fromkeys(tags))
+    ]
+    if rows:
+        tx.execute(sa.insert(_tags), rows)
+
+
+def _jobs_of(tx: Transaction, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> list[Job]:
+    tags: dict[str, list[str]] = {row.id: [] for row in rows}
+    if rows:
+        query = sa.select(_tags.c.job_id, _tags.c.tag).where(_tags.c.job_id.in_(list(tags)))
+        for job_id, tag in tx.execute(query.order_by(_tags.c.job_id, _tags.c.position)):
+            tags[job_id].append(tag)
+    return [_job(row, tuple(tags[row.id])) for row in rows]
+
+
+def _job(row: sa.Row[*tuple[Any, ...]], tags: tuple[str, ...]) -> Job:
+    values = row._asdict()
+    return Job(**values | {"state": State(row.state)}, tags=tags)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who goes next, and who holds what."""

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Leases: a worker that takes a job holds it for a while and renews; when it dies the lease runs out and the job waits
+again. The only writer of leases.
+
+A claim is a random token, so a worker that was given up for dead cannot settle a job that somebody else has taken.
+"""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from chandelier import errors
+from chandelier.formats import tasks
+from chandelier.jobs import lifecycle, outcomes, records
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Job, JobId
+from chandelier.scheduling.ranking import Ranking
+from chandelier.store import Transaction, database
+
+#: How long a lease lasts without being renewed.
+LEASE: Final = timedelta(seconds=30)
+#: A job whose worker was lost this often is given up: it may be what kills the workers.
+MAX_CLAIMS: Final = 50
+#: A job over which this many child processes died is given up.
+MAX_DEATHS: Final = 3
+
+_leases: Final = sa.Table(
+    "leases",
+    database.metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("token", sa.String(24), nullable=False),
+    sa.Column("holder", sa.String(100), nullable=False, index=True),
+    sa.Column("expires", database.UtcMilliseconds, nullable=False, index=True),
+)
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A job that a worker holds, to validate it or to run it (the job's state says which)."""
+
+    job: Job
+    token: str
+
+
+class LeaseLost(Exception):
+    """The job is not the claimant's (any more): cancelled, reaped or taken by another."""
+
+
+def claim_validation(
+    tx: Transaction, holder: str, now: datetime, *, waiting_since: datetime | None = None
+) -> Claim | None:
+    """Take the oldest job that waits to be validated.
+
+    Args:
+        waiting_since: Only jobs that were created before this moment.
+    """
+    job_id = records.oldest(
+        tx, State.VALIDATING, without=sa.select(_leases.c.job_id), entered_before=waiting_since
+    )
+    return None if job_id is None else _take(tx, job_id, holder, now)
+
+
+def claim_run(tx: Transaction, ranking: Ranking, holder: str, now: datetime) -> Claim | None:
+    """Take the job that goes next and begin to run it."""
+    job_id = ranking(tx)
+    if job_id is None:
+        return None
+    records.advance(tx, job_id, (State.RUNNING,), now, started=now)
+    return _take(tx, job_id, holder, now)
+
+
+def go_on(tx: Transaction, claim: Claim, ranking: Ranking, now: datetime) -> Claim | None:
+    """Begin to run the job just validated, if it is the one that goes next; else let it go.
+
+    Returns:
+        The same claim on the running job, or None when the job now waits.
+    """
+    if ranking(tx) != claim.job.id:
+        _drop(tx, claim.job.id, claim.token)
+        return None
+    records.advance(tx, claim.job.id, (State.RUNNING,), now, started=now)
+    return Claim(records.get(tx, claim.job.id), claim.token)
+
+
+def hold(tx: Transaction, claim: Claim) -> None:
+    """Make sure that the claim is still good, and keep it so until the transaction ends.
+
+    Raises:
+        LeaseLost: It is not.
+    """
+    query = sa.select(_leases.c.token).where(_leases.c.job_id == claim.job.id)
+    token = tx.execute(query.with_for_update()).scalar()
+    job = records.get(tx, claim.job.id)
+    if token != claim.token or job.state is not claim.job.state:
+        raise LeaseLost(claim.job.id)
+
+
+def release(tx: Transaction, claim: Claim) -> None:
+    """Let a job go after it has ended, or after `hold` said it was lost."""
+    _drop(tx, claim.job.id, claim.token)
+
+
+def give_back(tx: Transaction, claim: Claim, now: datetime, *, died: bool) -> None:
+    """Let a job wait again because its worker stops, or because a child process died over it.
+
+    A job over which too many died ends with an error.
+    """
+    hold(tx, claim)
+    job = claim.job
+    if died:
+        records.count_claim(tx, job.id, died=True)
+    if died and job.deaths + 1 >= MAX_DEATHS:
+        outcomes.refused(tx, job, _given_up(job.deaths + 1), now)
+    else:
+        outcomes.requeue(tx, job, now)
+    _drop(tx, claim.job.id, claim.token)
+
+
+def renew(tx: Transaction, claims: Iterable[Claim], now: datetime) -> list[Claim]:
+    """Prolong leases; return the claims that are lost, because the job ended, was cancelled or went elsewhere."""
+    lost = []
+    for claim in claims:
+        mine = (_leases.c.job_id == claim.job.id, _leases.c.token == claim.token)
+        renewed = tx.execute(sa.update(_leases).where(*mine).values(expires=now + LEASE))
+        if renewed.rowcount != 1 or records.get(tx, claim.job.id).state not in lifecycle.WORKED_ON:
+            lost.append(claim)
+    return lost
+
+
+def reap(tx: Transaction, now: datetime, *, everything: bool = False) -> int:
+    """End the leases that ran out, and let their jobs wait again.
+
+    Args:
+        everything: End all leases: the caller is the only server, and has just started.
+
+    Returns:
+        How many leases were ended.
+    """
+    query = sa.select(_leases.c.job_id, _leases.c.token)
+    rows = tx.execute(query if everything else query.where(_leases.c.expires < now)).all()
+    for job_id, token in rows:
+        job = _find(tx, job_id)
+        _drop(tx, job_id, token)
+        if job is None or job.state not in {State.VALIDATING, State.RUNNING}:
+            continue
+        if job.claims >= MAX_CLAIMS:
+            outcomes.refused(tx, job, _given_up(job.claims), now)
+        else:
+            outcomes.requeue(tx, job, now)
+    return len(rows)
+
+
+def _take(tx: Transaction, job_id: JobId, holder: str, now: datetime) -> Claim | None:
+    token = secrets.token_hex(12)
+    row = {"job_id": job_id, "token": token, "holder": holder, "expires": now + LEASE}
+    if not database.insert_if_absent(tx, _leases, row):
+        return None  # on PostgreSQL another worker may have been as quick
+    records.count_claim(tx, job_id)
+    return Claim(records.get(tx, job_id), token)
+
+
+def _find(tx: Transaction, job_id: str) -> Job | None:
+    try:
+        return records.get(tx, job_id)
+    except errors.NotFound:
+        return None
+
+
+def _drop(tx: Transaction, job_id: str, token: str) -> None:
+    tx.execute(sa.delete(_leases).where(_leases.c.job_id == job_id, _leases.c.token == token))
+
+
+def _given_up(times: int) -> tasks.Refused:
+    return tasks.Refused(
+        8024, f"The worker that ran this job was lost {times} times, so the job was given up. Tell the operator."
+    )

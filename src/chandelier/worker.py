@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker: claims jobs, has them validated and run by the pool, settles them; again.
+
+Each slot of the pool has a thread that does one job at a time. One thread more, the keeper, renews the leases, stops
+what was cancelled and lets the jobs of dead workers wait again.
+"""
+
+import functools
+import logging
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+import msgspec
+
+from chandelier import errors, pools, telemetry
+from chandelier.formats import tasks
+from chandelier.jobs import outcomes, records
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Job
+from chandelier.pools import Call, Pool, Slot
+from chandelier.scheduling import claims
+from chandelier.scheduling.claims import Claim
+from chandelier.scheduling.ranking import Ranking
+from chandelier.store import Store, Transaction
+from chandelier.tenancy import users
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: A slot that only validates leaves new jobs to the others for this long: they can go on and run them at once.
+_PATIENCE: Final = timedelta(milliseconds=150)
+_IDLE_SECONDS: Final = 5.0
+_CHORES_SECONDS: Final = 60.0
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What one job may use.
+
+    Attributes:
+        memory_bytes: Memory of the simulation.
+        seconds: Processor time and wall-clock time of the run.
+        validation_seconds: The same for opening and checking the program.
+    """
+
+    memory_bytes: int
+    seconds: float
+    validation_seconds: float
+
+
+class _Work:
+    """What one slot is doing: its claim and, while a child works on it, the call that can be killed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claim: Claim | None = None
+        self._call: Call | None = None
+
+    @property
+    def claim(self) -> Claim | None:
+        return self._claim
+
+    def begin(self, claim: Claim | None) -> None:
+        with self._lock:
+            self._claim = claim
+            self._call = None
+
+    def calling(self, call: Call) -> None:
+        with self._lock:
+            self._call = call
+
+    def kill(self, claim: Claim) -> None:
+        """Kill the child if it still works on this claim."""
+        with self._lock:
+            if self._claim is not None and self._claim.token == claim.token and self._call is not None:
+                self._call.kill()
+
+
+class Worker:
+    """The threads of one process that work off the queue; `start`, then `stop`.
+
+    Args:
+        runners: How many slots validate and run; the slots of the pool beyond these only validate, so that a bad
+            program is refused at once even while long jobs run.
+    """
+
+    def __init__(self, store: Store, pool: Pool, ranking: Ranking, budget: Budget, *, slots: int, runners: int) -> None:
+        self._store = store
+        self._ranking = ranking
+        self._budget = budget
+        self._runners = runners
+        self._slots = [pool.slot(index) for index in range(slots)]
+        self._works = [_Work() for _ in self._slots]
+        self._name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self._stopping = threading.Event()
+        self._news = [threading.Event() for _ in self._slots]
+        self._keep = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._stop_listening: list[Callable[[], None]] = []
+
+    def start(self, *, alone: bool) -> None:
+        """Begin to work.
+
+        Args:
+            alone: This is the only server of the database, so every lease that stands is a dead worker's.
+        """
+        ended = self._store.write(lambda tx: claims.reap(tx, _now(), everything=alone))
+        if ended:
+            _log.info("%d jobs of a worker that is gone wait again", ended)
+        for news in self._news:
+            self._stop_listening.append(self._store.bell.listen("queue", news.set))
+        for index in range(len(self._slots)):
+            self._spawn(f"worker-{index}", functools.partial(self._work_on, index))
+        self._spawn("worker-keeper", self._keep_leases)
+
+    def stop(self, grace_seconds: float) -> None:
+        """Take no more jobs, give those that run a moment to end, and let the others wait again."""
+        self._stopping.set()
+        deadline = time.monotonic() + grace_seconds
+        while time.monotonic() < deadline and any(work.claim for work in self._works):
+            self._stopping_wait(0.02)
+        for work in self._works:
+            if work.claim is not None:
+                work.kill(work.claim)
+        for event in (*self._news, self._keep):
+            event.set()
+        for stop in self._stop_listening:
+            stop()
+        for thread in self._threads:
+            thread.join(timeout=10.0)
+
+    @staticmethod
+    def _stopping_wait(seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+    def _spawn(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work_on(self, index: int) -> None:
+        slot, news = self._slots[index], self._news[index]
+        while not self._stopping.is_set():
+            news.clear()
+            try:
+                worked = slot.ready(timeout=1.0) and self._turn(index, slot)
+            except Exception:
+                _log.exception("The worker could not go on with a job; its lease will run out")
+                self._works[index].begin(None)
+                worked = False
+                self._stopping.wait(1.0)
+            if not worked:
+                # Jobs left to the others for `_PATIENCE` are looked at again after it.
+                news.wait(_IDLE_SECONDS if index < self._runners else _PATIENCE.total_seconds())
+
+    def _turn(self, index: int, slot: Slot) -> bool:
+        """Do one job, or validate one; tell whether there was any."""
+        claim = self._store.write(lambda tx: self._claim(tx, index))
+        if claim is None:
+            return False
+        work = self._works[index]
+        stop = self._store.bell.listen(f"job:{claim.job.id}", self._keep.set)
+        try:
+            running: Claim | None = claim
+            if claim.job.state is State.VALIDATING:
+                running = self._validate(slot, work, claim, may_run=index < self._runners)
+            if running is not None:
+                self._run(slot, work, running)
+        except claims.LeaseLost:
+            self._release(claim)
+        finally:
+            stop()
+            work.begin(None)
+        return True
+
+    def _release(self, claim: Claim) -> None:
+        self._store.write(lambda tx: claims.release(tx, claim))
+
+    def _claim(self, tx: Transaction, index: int) -> Claim | None:
+        now = _now()
+        holder = f"{self._name}-{index}"
+        if index >= self._runners:
+            return claims.claim_validation(tx, holder, now, waiting_since=now - _PATIENCE)
+        return claims.claim_validation(tx, holder, now) or claims.claim_run(tx, self._ranking, holder, now)
+
+    def _validate(self, slot: Slot, work: _Work, claim: Claim, *, may_run: bool) -> Claim | None:
+        job = claim.job
+        task = tasks.Validate(
+            job.id,
+            str(self._store.objects.path("programs", job.id)),
+            str(self._store.objects.path("devices", job.calibration)),
+            tasks.Limits(self._budget.memory_bytes, self._budget.seconds),
+        )
+        reply = self._ask(slot, work, claim, task, self._budget.validation_seconds)
+        if reply is None:
+            return None
+
+        def write(tx: Transaction) -> Claim | None:
+            claims.hold(tx, claim)
+            now = max(_now(), job.created)
+            if isinstance(reply, tasks.Accepted):
+                outcomes.validated(tx, job, reply, now)
+                if may_run and not self._stopping.is_set():
+                    return claims.go_on(tx, claim, self._ranking, now)
+            else:
+                outcomes.refused(tx, job, _as_refusal(reply), now)
+            claims.release(tx, claim)
+            return None
+
+        return self._store.write(write)
+
+    def _run(self, slot: Slot, work: _Work, claim: Claim) -> None:
+        job = claim.job
+        result = self._store.objects.incoming(claim.token)
+        task = tasks.Run(
+            job.id,
+            str(self._store.objects.path("programs", job.id)),
+            str(self._store.objects.path("devices", job.calibration)),
+            str(result),
+            tasks.Limits(self._budget.memory_bytes, self._budget.seconds),
+        )
+        try:
+            reply = self._ask(slot, work, claim, task, self._budget.seconds)
+            if reply is None:
+                return
+            if isinstance(reply, tasks.Finished):
+                self._store.objects.adopt("results", claim.token, result)
+
+            def write(tx: Transaction) -> None:
+                claims.hold(tx, claim)
+                now = max(_now(), job.started or job.created)
+                if isinstance(reply, tasks.Finished):
+                    outcomes.settle(tx, job, reply, claim.token, now)
+                else:
+                    outcomes.refused(tx, job, _as_refusal(reply), now)
+                claims.release(tx, claim)
+
+            self._store.write(write)
+            telemetry.job_ended(reply.seconds if isinstance(reply, tasks.Finished) else None)
+        finally:
+            result.unlink(missing_ok=True)
+
+    def _ask(
+        self, slot: Slot, work: _Work, claim: Claim, task: tasks.Task, seconds: float
+    ) -> tasks.Reply | None:
+        """Have a child do a task; None if the job was given back, because the child was lost."""
+        work.begin(claim)
+        try:
+            call = slot.start(tasks.encode(task))
+            work.calling(call)
+            reply: tasks.Reply = tasks.decode_reply(call.wait(seconds))
+            return reply
+        except pools.Overran:
+            return tasks.Refused(8023, f"The job ran longer than {seconds:g} s and was stopped.")
+        except pools.ChildDied as death:
+            if death.exitcode == -signal.SIGXCPU:
+                return tasks.Refused(8023, f"The job used more than {seconds:g} s of processor time.")
+            _log.warning("A child process ended with %s over job %s", death.exitcode, claim.job.id)
+            self._give_back(claim, died=True)
+        except pools.Killed:
+            self._give_back(claim, died=False)
+        except (pools.Garbled, msgspec.DecodeError):
+            _log.exception("A child process did not answer as it should over job %s", claim.job.id)
+            self._give_back(claim, died=True)
+        except errors.Unavailable as failure:
+            _log.error("No child process for job %s: %s", claim.job.id, failure.message)  # noqa: TRY400
+            self._give_back(claim, died=False)
+            self._stopping.wait(1.0)
+        return None
+
+    def _give_back(self, claim: Claim, *, died: bool) -> None:
+        self._store.write(lambda tx: claims.give_back(tx, claim, _now(), died=died))
+
+    def _keep_leases(self) -> None:
+        renewed = chores = time.monotonic()
+        while not self._stopping.is_set() or any(work.claim for work in self._works):
+            self._keep.wait(1.0)
+            self._keep.clear()
+            try:
+                moment = time.monotonic()
+                due = moment - renewed > claims.LEASE.total_seconds() / 4
+                self._check(renew=due)
+                renewed = moment if due else renewed
+                if moment - chores > _CHORES_SECONDS:
+                    chores = moment
+                    self._do_chores()
+            except Exception:
+                _log.exception("The leases could not be looked after; trying again")
+                self._stopping.wait(1.0)
+
+    def _check(self, *, renew: bool) -> None:
+        """Kill what is lost or cancelled; renew the rest when it is time."""
+        held = [(work, claim) for work in self._works if (claim := work.claim) is not None]
+        if renew:
+            mine = [claim for _, claim in held]
+            lost = self._store.write(lambda tx: claims.renew(tx, mine, _now()) if mine else [])
+            self._store.write(lambda tx: claims.reap(tx, _now()))
+        else:
+            lost = [claim for _, claim in held if self._ended(claim.job)]
+        for work, claim in held:
+            if claim in lost:
+                work.kill(claim)
+
+    def _ended(self, job: Job) -> bool:
+        try:
+            return self._store.read(lambda tx: records.get(tx, job.id)).ended is not None
+        except errors.NotFound:
+            return True
+
+    def _do_chores(self) -> None:
+        self._store.objects.sweep(older_than_seconds=24 * 3600)
+        self._store.write(lambda tx: users.forget_expired(tx, _now()))
+
+
+def _as_refusal(reply: tasks.Reply) -> tasks.Refused:
+    if isinstance(reply, tasks.Refused):
+        return reply
+    return tasks.Refused(8021, "The simulator answered something else than was asked.")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
