@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put the house together, open the door, and close it cleanly."""
+
+import contextlib
+import fcntl
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chandelier import errors, experience, front, gateway, migrations, pools, setup
+from chandelier.jobs import records
+from chandelier.pools import Pool
+from chandelier.scheduling import ranking
+from chandelier.settings import Settings
+from chandelier.store import Store
+from chandelier.worker import Budget, Worker
+
+_log = logging.getLogger(__name__)
+
+#: The module that pool children serve; known by name only, so that this process never loads Qiskit.
+ENGINE: Final = "chandelier.engines.child"
+
+
+def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until told to stop.
+
+    Args:
+        announce: Called with the server's URL once it accepts requests.
+
+    Raises:
+        errors.Unavailable: The folder is not initialised or served by another process, or the port is in use.
+    """
+    _set_up_logging(settings.log_level)
+    opened = setup.open_store(settings)
+    with contextlib.ExitStack() as stack:
+        stack.callback(opened.close)
+        if opened.database.embedded:
+            stack.enter_context(_only_server(settings))
+        listener = stack.enter_context(_listen(settings))
+        migrations.upgrade(opened)
+        opened.database.watch()
+        pool = pools.open_pool(ENGINE, settings.runners + 1)
+        stack.callback(pool.close)
+        worker = _worker(opened, pool, settings)
+        app = build(opened, pool, settings, worker)
+        host, port = listener.getsockname()[:2]
+        url = settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        _Server(app, lambda: announce(url)).run(sockets=[listener])
+    _log.info("Stopped")
+
+
+def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Starlette:
+    """Return the web application: every face, and what operators look at."""
+    rules = gateway.Rules(**{name: getattr(settings, name) for name in gateway.Rules.__struct_fields__})
+    cloud = gateway.Cloud(opened, rules)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        worker.start(alone=opened.database.embedded)
+        yield
+        worker.stop(settings.stop_seconds)
+
+    return Starlette(
+        routes=[*experience.routes(cloud), *front.routes(lambda: _facts(opened, pool))],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_error, Exception: _unforeseen},
+    )
+
+
+def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:
+    budget = Budget(settings.job_memory_bytes, settings.job_seconds, settings.validation_seconds)
+    return Worker(
+        opened, pool, ranking.first_come, budget, slots=settings.runners + 1, runners=settings.runners
+    )
+
+
+def _facts(opened: Store, pool: Pool) -> front.Facts:
+    states = [slot.state for slot in pool.health()]
+    return front.Facts(
+        jobs=dict(opened.read(records.count_by_state)),
+        children={state: states.count(state) for state in states},
+    )
+
+
+def _http_error(_request: Request, failure: Exception) -> Response:
+    """Word what Starlette refuses (no such path, another method) as the Experience API does."""
+    assert isinstance(failure, HTTPException)
+    if failure.status_code == 405:
+        error: errors.ChandelierError = errors.Invalid("This path exists, but not with this method.", 1005)
+    else:
+        error = errors.NotFound("There is no such path. GET /docs lists the endpoints.", 1004)
+    return gateway.respond(*experience.render_error(error))
+
+
+def _unforeseen(_request: Request, failure: Exception) -> Response:
+    return gateway.respond(*experience.render_error(gateway.unforeseen()))
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, saying when it is ready."""
+
+    def __init__(self, app: Starlette, ready: Callable[[], None]) -> None:
+        # The access log would hold tokens, because old clients send them in query strings; the same holds for
+        # what is said of WebSockets below the level of a warning.
+        super().__init__(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                log_config=None,
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,
+                ws_max_size=65536,
+                timeout_graceful_shutdown=5,
+                server_header=False,
+                backlog=2048,
+            )
+        )
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._ready()
+
+
+@contextlib.contextmanager
+def _only_server(settings: Settings) -> Iterator[None]:
+    """Hold the folder's lock: two servers on one SQLite would each take the other's leases for a dead worker's."""
+    with (settings.data / "serve.lock").open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise errors.Unavailable(
+                f"Another server serves {settings.data}. Stop it, or use another --data folder.", 1008
+            ) from None
+        yield
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except (OSError, OverflowError) as failure:
+        reason = getattr(failure, "strerror", None) or str(failure)
+        raise errors.Unavailable(
+            f"Cannot listen on {settings.host} port {settings.port}: {reason}. Choose another with --port.", 1008
+        ) from failure
+
+
+def _set_up_logging(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for name in ("uvicorn", "uvicorn.error", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+

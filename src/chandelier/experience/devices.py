@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices: lists, properties, defaults, queue status and job limits."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from chandelier import devices, errors
+from chandelier.devices import Device
+from chandelier.experience import documents, network
+from chandelier.gateway import Call, Json
+from chandelier.jobs import records
+from chandelier.store import Transaction
+from chandelier.tenancy import access
+from chandelier.tenancy.access import Available
+
+
+class _Before(msgspec.Struct, frozen=True):
+    lt: str | None = None
+
+
+class _Where(msgspec.Struct, frozen=True):
+    last_update_date: _Before | None = None
+
+
+class _PropertiesFilter(msgspec.Struct, frozen=True):
+    where: _Where | None = None
+
+
+def list_configurations(call: Call) -> Json:
+    """Return the configurations of the project's devices. Source: protocol 9."""
+    return Json([_configuration(call, entry.device) for entry in _available(call)])
+
+
+def list_entries(call: Call) -> Json:
+    """Return the project's devices in the older form, which has all of the newer. Source: protocol 4.1."""
+    entries = [
+        devices.entry(call.store, device, status="on" if device.state == "active" else "off")
+        for device in (available.device for available in _available(call))
+    ]
+    return Json(entries)
+
+
+def properties(call: Call) -> Json:
+    """Return a device's properties, the newest or the newest before a date; `{}` for simulators."""
+    moment = _before(call.query.get("filter"))
+
+    def work(tx: Transaction) -> str | None:
+        device = _device(call, tx)
+        return device.calibration if moment is None else devices.properties_before(tx, device, moment)
+
+    digest = call.store.read(work)
+    return Json((devices.document(call.store, digest).properties or {}) if digest else {})
+
+
+def defaults(call: Call) -> Json:
+    """Return a device's pulse defaults: `{}`, for no device takes pulses yet. Source: protocol 11."""
+    call.store.read(lambda tx: _device(call, tx))
+    return Json({})
+
+
+def queue_status(call: Call) -> Json:
+    """Say whether a device starts jobs and how many wait; needs no token, because old clients send none."""
+
+    def work(tx: Transaction) -> documents.Document:
+        device = devices.get(tx, call.path["device"])
+        return documents.queue_status(device, records.count_waiting(tx, device.id))
+
+    return Json(call.store.read(work))
+
+
+def jobs_limit(call: Call) -> Json:
+    """Return how many jobs the caller may have on a device and how many there are; -1 is any number."""
+
+    def work(tx: Transaction) -> int:
+        return records.count_active(tx, _device(call, tx).id, call.principal.user_id)
+
+    return Json(
+        {"maximumJobs": call.cloud.rules.max_pending_jobs, "runningJobs": call.store.read(work)}
+    )
+
+
+def bookings(call: Call) -> Json:
+    """Return the reservations: none, for this server takes none yet. Source: protocol 4.3."""
+    return Json([])
+
+
+def _available(call: Call) -> list[Available]:
+    return call.store.read(lambda tx: access.available(tx, network.place(call, tx)))
+
+
+def _device(call: Call, tx: Transaction) -> Device:
+    if "project" in call.path:
+        return access.device(tx, network.place(call, tx), call.path["device"])
+    return access.any_device(tx, call.principal, call.path["device"])
+
+
+def _configuration(call: Call, device: Device) -> dict[str, Any]:
+    return devices.document(call.store, device.calibration).configuration
+
+
+def _before(text: str | None) -> datetime | None:
+    """Return the date of `filter={"where": {"last_update_date": {"lt": date}}}`. Source: protocol 4.2."""
+    if not text:
+        return None
+    try:
+        wanted = msgspec.json.decode(text, type=_PropertiesFilter)
+        if wanted.where is None or wanted.where.last_update_date is None:
+            return None
+        moment = datetime.fromisoformat(wanted.where.last_update_date.lt or "")
+    except (msgspec.DecodeError, ValueError) as failure:
+        raise errors.Invalid(
+            'The filter of properties must be {"where": {"last_update_date": {"lt": "<ISO date>"}}}.', 1002
+        ) from failure
+    return moment if moment.tzinfo else moment.astimezone()

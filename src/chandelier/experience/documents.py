@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records as documents of the Experience API; pure.
+
+A job has two presentations. The versioned one (paths that end in `/v/1`) shows every state as it is and every job as
+kept in object storage. The unversioned one, for clients older than it, knows no waiting: a queued job is shown as
+running, with an `infoQueue`. Source: protocol 6.2 to 6.4.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from chandelier.devices import Device
+from chandelier.jobs import lifecycle
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Job
+from chandelier.tenancy.access import Available, Principal
+from chandelier.tenancy.network import DEFAULT_GROUP, DEFAULT_HUB, DEFAULT_PROJECT, Place
+from chandelier.tenancy.users import Login
+
+Document = dict[str, Any]
+
+_EXTERNAL: Final = "q-object-external-storage"
+#: What the unversioned presentation calls a state. Source: protocol 6.4, safe mapping.
+UNVERSIONED: Final[Mapping[State, State]] = {state: state for state in State} | {
+    State.CREATED: State.VALIDATING,
+    State.VALIDATED: State.VALIDATING,
+    State.QUEUED: State.RUNNING,
+}
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a job's document tells beyond the job's row.
+
+    Attributes:
+        position: 1-based place among the project's queued jobs on the device; only for queued jobs.
+        steps: When the job entered each state; empty in lists.
+        links: URLs of the job's program, for the `objectStorageInfo`.
+    """
+
+    device: Device
+    place: Place
+    position: int | None = None
+    steps: Sequence[tuple[State, datetime]] = ()
+    links: Mapping[str, str] = {}
+
+
+def date(moment: datetime) -> str:
+    """Return a time as every client can read it: UTC, milliseconds, `Z`. Source: traps 18."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def login(login: Login) -> Document:
+    """Return the answer to a login. Source: protocol 2.1."""
+    return {
+        "id": login.text,
+        "ttl": int(login.lifetime.total_seconds()),
+        "created": date(login.created),
+        "userId": login.user_id,
+    }
+
+
+def me(principal: Principal, http_url: str, ws_url: str) -> Document:
+    """Return the account document, with exactly the keys that the strictest client allows. Source: protocol 3.2."""
+    first, _, last = principal.name.partition(" ")
+    return {
+        "applications": [],
+        "canScheduleBackends": False,
+        "email": principal.email,
+        "emailVerified": True,
+        "firstName": first or None,
+        "ibmQNetwork": False,
+        "id": principal.user_id,
+        "institution": None,
+        "iqxPreferences": {},
+        "lastName": last or None,
+        "loginAccounts": [],
+        "needsRefill": False,
+        "qNetworkRoles": [],
+        "readOnly": False,
+        "roles": [],
+        "servicesRoles": [],
+        "subscriptions": {"updates": 0, "surveys": 0},
+        "terms": {},
+        "urls": {"http": http_url, "ws": ws_url, "services": {}},
+        "userType": "Standard",
+        "username": principal.email,
+    }
+
+
+def hubs(places: Sequence[Place], devices: Mapping[str, Sequence[Available]]) -> list[Document]:
+    """Return the caller's tree, the default first: groups and projects by name, in order. Source: protocol 3.3.
+
+    Args:
+        devices: The devices of each project, by project id.
+    """
+    tree: dict[str, Document] = {}
+    for place in places:
+        hub = tree.setdefault(place.hub.id, _hub(place))
+        group = hub["groups"].setdefault(place.group.name, _group(place))
+        group["projects"][place.project.name] = _project(place, devices.get(place.project_id, ()))
+    return list(tree.values())
+
+
+def _hub(place: Place) -> Document:
+    return _node(place.hub) | {
+        "private": False,
+        "licenseNotRequired": True,
+        "isDefault": place.hub.name == DEFAULT_HUB,
+        "analytics": False,
+        "class": "Open" if place.hub.name == DEFAULT_HUB else "Standard",
+        "id": place.hub.id,
+        "priority": place.hub.priority,
+        "groups": {},
+    }
+
+
+def _group(place: Place) -> Document:
+    is_default = (place.hub.name, place.group.name) == (DEFAULT_HUB, DEFAULT_GROUP)
+    return _node(place.group) | {
+        "isDefault": is_default,
+        "priority": place.group.priority,
+        "projects": {},
+    }
+
+
+def _project(place: Place, devices: Sequence[Available]) -> Document:
+    names = (place.hub.name, place.group.name, place.project.name)
+    shares = {
+        entry.device.id: {
+            "priority": entry.priority,
+            "name": entry.device.name,
+            "deleted": False,
+            "configuration": {},
+            "specificConfiguration": {},
+        }
+        for entry in devices
+    }
+    return _node(place.project) | {
+        "isDefault": names == (DEFAULT_HUB, DEFAULT_GROUP, DEFAULT_PROJECT),
+        "priority": place.project.priority,
+        "devices": shares,
+    }
+
+
+def _node(node: Any) -> Document:
+    return {
+        "name": node.name,
+        "title": node.title,
+        "description": node.description,
+        "creationDate": date(node.created),
+        "deleted": node.deleted is not None,
+    }
+
+
+def queue_status(device: Device, length: int) -> Document:
+    """Return whether a device starts jobs and how many wait. Source: protocol 4.2."""
+    active = device.state == "active"
+    return {
+        "state": active,
+        "status": "active" if active else device.message or "paused",
+        "message": device.message,
+        "lengthQueue": length,
+        "backend_version": device.version,
+        "busy": length > 0,
+    }
+
+
+def status(job: Job, facts: Facts, *, versioned: bool) -> Document:
+    """Return the reduced view of a job, for status calls and lists. Source: protocol 5.3 and 6.3."""
+    document = {
+        "id": job.id,
+        "kind": _EXTERNAL if versioned else job.kind,
+        "status": str(job.state if versioned else UNVERSIONED[job.state]),
+        "creationDate": date(job.created),
+        "backend": {"id": facts.device.id, "name": facts.device.name},
+        "hubInfo": _hub_info(facts.place),
+        "runMode": "fairshare",
+        "userId": job.user_id,
+        "tags": list(job.tags),
+        "liveDataEnabled": job.live_data,
+    }
+    optional = {
+        "name": job.name,
+        "shareLevel": job.share_level,
+        "experimentTag": job.experiment_tag,
+        "endDate": date(job.ended) if job.ended else None,
+        "infoQueue": _info_queue(job, facts),
+        "error": _error(job),
+    }
+    return document | {key: value for key, value in optional.items() if value is not None}
+
+
+def full(job: Job, facts: Facts, *, versioned: bool) -> Document:
+    """Return everything about a job but its program and its result. Source: protocol 6.3."""
+    document = status(job, facts, versioned=versioned) | {
+        "allowObjectStorage": True,
+        "summaryData": _summary(job),
+        "cost": job.cost or 0.0,
+        "timePerStep": {str(state): date(moment) for state, moment in facts.steps},
+        "objectStorageInfo": {"jobId": job.id, **facts.links},
+        "deleted": False,
+    }
+    return document if job.shots is None else document | {"shots": job.shots}
+
+
+def _hub_info(place: Place) -> Document:
+    levels = {"hub": place.hub, "group": place.group, "project": place.project}
+    return {level: {"name": node.name, "priority": node.priority} for level, node in levels.items()}
+
+
+def _info_queue(job: Job, facts: Facts) -> Document | None:
+    if job.state is not State.QUEUED:
+        return None
+    info: Document = {"status": "PENDING_IN_QUEUE"}
+    return info if facts.position is None else info | {"position": facts.position}
+
+
+def _error(job: Job) -> Document | None:
+    # Present on failed jobs only: clients take any `error` key, even null, for a failure (traps 3).
+    if job.state not in lifecycle.FAILED:
+        return None
+    return {"code": job.error_code or 8021, "message": job.error_message or "The job failed."}
+
+
+def _summary(job: Job) -> Document:
+    size = {"input": job.input_bytes, "output": job.output_bytes}
+    document: Document = {"size": {key: value for key, value in size.items() if value is not None}}
+    if job.state in lifecycle.FINAL:
+        document["success"] = job.state is State.COMPLETED
+    if job.seconds is not None:
+        document["resultTime"] = job.seconds
+    if job.summary is not None:
+        document["summary"] = {
+            "max_qubits_used": job.summary["qubits"],
+            "gates_executed": job.summary["gates"],
+            "qobj_config": {
+                "n_qubits": job.summary["n_qubits"],
+                "memory_slots": job.summary["memory_slots"],
+                "memory": job.summary["memory"],
+                "shots": job.summary["shots"],
+                "type": job.summary["kind"],
+                "cost": job.summary["device_seconds"],
+            },
+            "num_circuits": job.summary["experiments"],
+            "partial_validation": False,
+        }
+    return document

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs: submission in both ways, one job's views, and what may be done to it."""
+
+from typing import Any, Final
+
+import msgspec
+
+from chandelier import devices, errors
+from chandelier.experience import documents, network, shelf, storage
+from chandelier.experience.documents import Document
+from chandelier.gateway import Call, Json
+from chandelier.jobs import intake, lifecycle, outcomes, records
+from chandelier.jobs.intake import Limits
+from chandelier.jobs.records import Draft, Job
+from chandelier.tenancy import access
+
+_MAX_TAGS: Final = 100
+_MAX_TEXT: Final = 500
+
+
+class Backend(msgspec.Struct, frozen=True):
+    """The device of a submission."""
+
+    name: str
+
+
+class Submission(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of `POST /Jobs`. Source: protocol 5.1."""
+
+    backend: Backend
+    q_object: msgspec.Raw | None = None
+    qasms: msgspec.Raw | None = None
+    allow_object_storage: bool | None = None
+    shots: int | None = None
+    name: str | None = None
+    tags: list[str] | None = None
+    share_level: str | None = None
+    experiment_tag: str | None = None
+    live_data_enabled: bool | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """The body of `PUT /Jobs/{id}`."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+def submit(call: Call) -> Json:
+    """Submit a job: with its program, or to be followed by an upload."""
+    submission = call.json(Submission)
+    draft = _draft(call, submission)
+    place, device = call.store.read(lambda tx: _place_and_device(call, tx, submission.backend.name))
+    if submission.q_object is not None:
+        job = intake.submit(
+            call.store,
+            call.principal,
+            place,
+            device,
+            bytes(submission.q_object),
+            draft=draft,
+            limits=limits(call),
+            now=call.now,
+            shots=submission.shots,
+        )
+        return Json(shelf.document(call, job, versioned=False, whole=True))
+    if submission.qasms is not None:
+        raise errors.Invalid(
+            "Jobs by OpenQASM text are not available on this server yet. Submit a Qobj instead.", 1010
+        )
+    if not submission.allow_object_storage:
+        raise errors.Invalid("Send the program as `qObject`, or ask for an upload: `allowObjectStorage`.", 1001)
+    job = call.store.write(
+        lambda tx: intake.open_(
+            tx, call.principal, place, device, draft=draft, limits=limits(call), now=call.now
+        )
+    )
+    document = shelf.document(call, job, versioned=True, whole=True)
+    document["objectStorageInfo"] |= {
+        "uploadUrl": storage.upload_url(call, job),
+        "maxJobSizeInBytes": call.cloud.rules.max_job_bytes,
+    }
+    return Json(document)
+
+
+def data_uploaded(call: Call) -> Json:
+    """Take the program that was uploaded and hand the job over."""
+    job = intake.accept(call.store, _own(call), call.now)
+    return Json({"job": shelf.document(call, job, versioned=True, whole=True)})
+
+
+def get_versioned(call: Call) -> Json:
+    """Return a job."""
+    return Json(shelf.document(call, _own(call), versioned=True, whole=True))
+
+
+def get_unversioned(call: Call) -> Json:
+    """Return a job as clients before 2020 expect it: with program and result if it was submitted inline."""
+    job = _own(call)
+    document = shelf.document(call, job, versioned=False, whole=True)
+    return Json(document | inline(call, job))
+
+
+def status_versioned(call: Call) -> Json:
+    """Return a job's state."""
+    return Json(shelf.document(call, _own(call), versioned=True, whole=False))
+
+
+def status_unversioned(call: Call) -> Json:
+    """Return a job's state as clients before 2020 expect it."""
+    return Json(shelf.document(call, _own(call), versioned=False, whole=False))
+
+
+def cancel(call: Call) -> Json:
+    """Cancel a job that has not ended; says false if it has."""
+    job = _own(call)
+    try:
+        return Json({"cancelled": call.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, job.id), call.now))})
+    except errors.Conflict:
+        return Json({"cancelled": False})
+
+
+def change(call: Call) -> Json:
+    """Give a job a name or tags."""
+    wanted = call.json(Change)
+    job = _own(call)
+    if wanted.name is not msgspec.UNSET:
+        name = _short(wanted.name, "name")
+        call.store.write(lambda tx: records.rename(tx, job.id, name or None))
+        return Json({"name": name})
+    if wanted.tags is not msgspec.UNSET:
+        tags = _tags(wanted.tags)
+        call.store.write(lambda tx: records.retag(tx, job.id, tags))
+        return Json({"tags": list(tags)})
+    raise errors.Invalid("Send `name` or `tags`.", 1001)
+
+
+def delete(call: Call) -> Json:
+    """Delete a job that has ended."""
+    outcomes.delete(call.store, _own(call), call.now)
+    return Json({"deleted": True})
+
+
+def properties(call: Call) -> Json:
+    """Return the device's properties that the job was run with; `{}` for simulators."""
+    return Json(devices.document(call.store, _own(call).calibration).properties or {})
+
+
+def upload_url(call: Call) -> Json:
+    """Return a URL to upload the program to."""
+    return Json({"url": storage.upload_url(call, _own(call))})
+
+
+def download_url(call: Call) -> Json:
+    """Return a URL to download the program from, unchanged."""
+    job = _own(call)
+    if not call.store.objects.exists("programs", job.id):
+        raise errors.NotFound("Nothing was uploaded for this job.", 3253)
+    return Json({"url": storage.download_url(call, "programs", job.id)})
+
+
+def result_url(call: Call) -> Json:
+    """Return a URL to download the result from."""
+    return Json({"url": storage.download_url(call, "results", outcomes.result_of(_own(call)))})
+
+
+def result_downloaded(call: Call) -> Json:
+    """Hear that the client has the result; it is kept all the same."""
+    _own(call)
+    return Json({"terminated": True})
+
+
+def inline(call: Call, job: Job) -> Document:
+    """Return program and result of a job that was submitted inline, for the unversioned full view."""
+    if job.kind != "q-object":
+        return {}
+    document: Document = {"qObject": msgspec.Raw(call.store.objects.read("programs", job.id))}
+    if job.result is not None:
+        document["qObjectResult"] = msgspec.Raw(call.store.objects.read("results", job.result))
+    return document
+
+
+def limits(call: Call) -> Limits:
+    """Return what may be submitted."""
+    return Limits(call.cloud.rules.max_job_bytes, call.cloud.rules.max_pending_jobs)
+
+
+def _own(call: Call) -> Job:
+    return shelf.own(call, call.path["job"])
+
+
+def _place_and_device(call: Call, tx: Any, name: str) -> Any:
+    place = network.place(call, tx)
+    return place, access.device(tx, place, name)
+
+
+def _draft(call: Call, submission: Submission) -> Draft:
+    return Draft(
+        name=_short(submission.name or "", "name") or None,
+        tags=_tags(submission.tags or []),
+        share_level=_short(submission.share_level or "", "shareLevel")[:16] or None,
+        experiment_tag=_short(submission.experiment_tag or "", "experimentTag") or None,
+        live_data=bool(submission.live_data_enabled),
+        address=call.address,
+    )
+
+
+def _short(text: str, field: str) -> str:
+    if len(text) > _MAX_TEXT:
+        raise errors.Invalid(f"`{field}` has {len(text)} characters; at most {_MAX_TEXT} are allowed.", 1001)
+    if "\x00" in text:
+        raise errors.Invalid(f"`{field}` contains a NUL character.", 1001)
+    return text
+
+
+def _tags(tags: list[str]) -> tuple[str, ...]:
+    if len(tags) > _MAX_TAGS:
+        raise errors.Invalid(f"There are {len(tags)} tags; at most {_MAX_TAGS} are allowed.", 1001)
+    return tuple(dict.fromkeys(_short(tag, "tags") for tag in tags))

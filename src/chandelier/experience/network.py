@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hubs, groups and projects as their members see them."""
+
+from collections.abc import Callable
+
+from chandelier import errors
+from chandelier.experience import documents
+from chandelier.gateway import Call, Json
+from chandelier.store import Transaction
+from chandelier.tenancy import access
+from chandelier.tenancy.network import Place
+
+
+def place(call: Call, tx: Transaction) -> Place:
+    """Return the place that the path names, or the caller's default place."""
+    names = tuple(call.path.get(level, "") for level in ("hub", "group", "project"))
+    return access.place(tx, call.principal, names if all(names) else None)  # type: ignore[arg-type]
+
+
+def list_hubs(call: Call) -> Json:
+    """Return the caller's hubs with groups, projects and devices."""
+    return Json(_hubs(call, lambda _: True))
+
+
+def get_hub(call: Call) -> Json:
+    """Return one of the caller's hubs."""
+    name = call.path["hub"]
+    found = _hubs(call, lambda place: place.hub.name == name)
+    if not found:
+        raise errors.NotFound(f"There is no hub {name!r}, or you are not a member.", 3001)
+    return Json(found[0])
+
+
+def _hubs(call: Call, wanted: Callable[[Place], bool]) -> list[documents.Document]:
+    def work(tx: Transaction) -> list[documents.Document]:
+        places = [place for place in access.places(tx, call.principal) if wanted(place)]
+        return documents.hubs(places, {place.project_id: access.available(tx, place) for place in places})
+
+    return call.store.read(work)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs looked up for a caller: one with its facts, or a list by a filter."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from chandelier import devices, errors
+from chandelier.devices import Device
+from chandelier.experience import documents, filters, network
+from chandelier.experience.documents import Document, Facts
+from chandelier.experience.filters import Bounds, Filter
+from chandelier.gateway import Call
+from chandelier.jobs import records
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Job, Query
+from chandelier.store import Transaction
+from chandelier.tenancy import access
+from chandelier.tenancy import network as places
+from chandelier.tenancy.network import Place
+
+_PAGE = 200
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A job and its document."""
+
+    job: Job
+    document: Document
+
+
+def own(call: Call, job_id: str) -> Job:
+    """Return a job that the caller may see, and that is of the project, if the path names one.
+
+    Raises:
+        errors.NotFound: There is none of this id, or it is somebody else's.
+    """
+    return call.store.read(lambda tx: find_own(call, tx, job_id))
+
+
+def find_own(call: Call, tx: Transaction, job_id: str) -> Job:
+    """Do the same in a transaction that is open."""
+    job = records.get(tx, job_id)
+    if not access.may_see_job(call.principal, job.user_id):
+        raise errors.NotFound("Job not found.", 3250)
+    if "project" in call.path and network.place(call, tx).project_id != job.project_id:
+        raise errors.NotFound("Job not found.", 3250)
+    return job
+
+
+def document(call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
+    """Return the document of one job.
+
+    Args:
+        whole: The full view; else the reduced one.
+    """
+    return call.store.read(lambda tx: _Lookup(tx).document(call, job, versioned=versioned, whole=whole))
+
+
+def search(call: Call, *, versioned: bool) -> list[Found]:
+    """Return the caller's jobs that the request's filter asks for, with full documents.
+
+    Raises:
+        errors.Invalid: The filter is not one (code 1002), or would read too many jobs (1003).
+    """
+    wanted = filters.parse(call.query.get("filter"))
+    return call.store.read(lambda tx: _search(call, tx, wanted, versioned=versioned))
+
+
+class _Lookup:
+    """Devices and places, each read once per request."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._devices: dict[str, Device] = {}
+        self._places: dict[str, Place] = {}
+
+    def device(self, device_id: str) -> Device:
+        if device_id not in self._devices:
+            self._devices = {device.id: device for device in devices.list_(self._tx)}
+        return self._devices[device_id]
+
+    def place(self, project_id: str) -> Place:
+        if project_id not in self._places:
+            self._places[project_id] = places.get(self._tx, project_id)
+        return self._places[project_id]
+
+    def facts(self, call: Call, job: Job, *, steps: bool) -> Facts:
+        queued = job.state is State.QUEUED
+        base = f"/api/Jobs/{job.id}"
+        links = {
+            "uploadQobjectUrlEndpoint": call.url(f"{base}/jobUploadUrl"),
+            "uploadQObjectUrlEndpoint": call.url(f"{base}/jobUploadUrl"),
+            "downloadQObjectUrlEndpoint": call.url(f"{base}/jobDownloadUrl"),
+            "jobQasmConverted": "",
+            "validatedUrl": "",
+            "validationUploadUrlEndpoint": "",
+        }
+        return Facts(
+            self.device(job.device_id),
+            self.place(job.project_id),
+            position=records.count_ahead(self._tx, job) + 1 if queued else None,
+            steps=records.events(self._tx, job.id) if steps else (),
+            links=links,
+        )
+
+    def document(self, call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
+        facts = self.facts(call, job, steps=whole)
+        view = documents.full if whole else documents.status
+        return view(job, facts, versioned=versioned)
+
+    def candidate(self, call: Call, job: Job, *, versioned: bool) -> tuple[Document, Document]:
+        """Return both presentations, the asked one first; a filter may be meant for either (protocol 6.4)."""
+        facts = self.facts(call, job, steps=False)
+        return documents.full(job, facts, versioned=versioned), documents.status(
+            job, facts, versioned=not versioned
+        )
+
+
+def _search(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> list[Found]:
+    rules = call.cloud.rules
+    query = _query(call, tx, filters.bounds(wanted.where), wanted)
+    if query is None:
+        return []
+    asked = wanted.limit or rules.default_list_limit
+    limit = min(asked, rules.max_list_limit)
+    by_date = all(path == "creationDate" for path, _ in wanted.order)
+    enough = wanted.skip + limit if by_date else None
+    found = _scan(call, tx, wanted, query, enough, versioned=versioned)
+    if not by_date:
+        order = filters.sorted_documents(wanted, [entry.document for entry in found])
+        by_id = {entry.document["id"]: entry for entry in found}
+        found = [by_id[document["id"]] for document in order]
+    return found[wanted.skip : wanted.skip + limit]
+
+
+def _scan(
+    call: Call, tx: Transaction, wanted: Filter, query: Query, enough: int | None, *, versioned: bool
+) -> list[Found]:
+    lookup = _Lookup(tx)
+    found: list[Found] = []
+    read = 0
+    while enough is None or len(found) < enough:
+        page = records.find(tx, query)
+        read += len(page)
+        for job in page:
+            presented = lookup.candidate(call, job, versioned=versioned)
+            if filters.matches(wanted.where, *presented):
+                found.append(Found(job, presented[0]))
+        if len(page) < query.limit:
+            break
+        if read > call.cloud.rules.max_filter_jobs:
+            raise errors.Invalid(
+                f"The filter would read more than {call.cloud.rules.max_filter_jobs} jobs. Add a condition on "
+                "creationDate, backend.name, status, tags or id.",
+                1003,
+            )
+        edge = {"after" if query.ascending else "before": page[-1].created}
+        query = msgspec.structs.replace(query, **edge)
+    return found if enough is None else found[:enough]
+
+
+def _query(call: Call, tx: Transaction, bounds: Bounds, wanted: Filter) -> Query | None:
+    """Return what of the filter the indexes can answer; None if nothing can match."""
+    states = None if bounds.statuses is None else _states(bounds.statuses)
+    device_ids = None
+    if bounds.devices is not None:
+        device_ids = frozenset(
+            device.id for device in devices.list_(tx) if device.name in bounds.devices
+        )
+    if any(among is not None and not among for among in (states, device_ids, bounds.ids)):
+        return None
+    return Query(
+        user_id=call.principal.user_id,
+        project_id=network.place(call, tx).project_id if "project" in call.path else None,
+        device_ids=device_ids,
+        states=states,
+        created_from=_moment(bounds.created_from),
+        created_to=_moment(bounds.created_to),
+        ids=bounds.ids,
+        tags=bounds.tags,
+        ascending=bool(wanted.order) and not wanted.order[0][1],
+        limit=_PAGE,
+    )
+
+
+def _states(statuses: frozenset[str]) -> frozenset[State]:
+    """Return the states that are shown as one of `statuses` in either presentation."""
+    return frozenset(
+        state for state in State if statuses & {str(state), str(documents.UNVERSIONED[state])}
+    )
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    if milliseconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.max.replace(tzinfo=UTC) if milliseconds > 0 else datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every HTTP face shares: routes as tables, who is asking, reading bodies under limits, errors in the face's words.
+
+A face's handlers are plain functions from a `Call` to an `Answer`; nothing else in a face need be asynchronous.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import anyio.to_thread
+import msgspec
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route as WebRoute
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+
+from chandelier import errors, telemetry
+from chandelier.store import Store
+from chandelier.store.objects import Upload
+from chandelier.tenancy import access
+from chandelier.tenancy.access import Principal
+
+_log = logging.getLogger(__name__)
+
+_encode: Final = msgspec.json.Encoder().encode
+_token_in_body: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The limits that faces keep; each is a setting of the same name."""
+
+    public_url: str
+    max_job_bytes: int
+    max_pending_jobs: int
+    url_seconds: int
+    login_failures_per_minute: int
+    logins_per_minute: int
+    default_list_limit: int
+    max_list_limit: int
+    max_filter_jobs: int
+
+
+class Json(msgspec.Struct, frozen=True):
+    """An answer that is a JSON document."""
+
+    document: Any
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An answer that is a stored JSON object, streamed from its file."""
+
+    path: Path
+
+
+class Empty(msgspec.Struct, frozen=True):
+    """An answer without a body, for clients that never look at it."""
+
+
+Answer = Json | Stored | Empty
+
+
+class Throttle:
+    """Counts events by key and says when there were too many in a minute; old keys are forgotten."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._lock = threading.Lock()
+        self._levels: dict[str, tuple[float, float]] = {}
+
+    def wait(self, key: str) -> float:
+        """Return in how many seconds one more event is allowed; 0 if it is now."""
+        with self._lock:
+            excess = self._level(key) + 1 - self._per_minute
+        return max(0.0, excess * 60 / self._per_minute)
+
+    def count(self, key: str) -> None:
+        """Count one event."""
+        with self._lock:
+            level = self._level(key) + 1
+            if len(self._levels) > 10000:
+                self._levels = {name: value for name, value in self._levels.items() if self._level(name) > 0}
+            self._levels[key] = (level, time.monotonic())
+
+    def _level(self, key: str) -> float:
+        level, at = self._levels.get(key, (0.0, 0.0))
+        return max(0.0, level - (time.monotonic() - at) * self._per_minute / 60)
+
+
+class Cloud:
+    """What handlers work with: the store, the rules, and the memory of logins."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self.store = store
+        self.rules = rules
+        self.logins = Throttle(rules.logins_per_minute)
+        self.failures = Throttle(rules.login_failures_per_minute)
+
+
+class Call:
+    """One request, as a handler sees it."""
+
+    def __init__(self, cloud: Cloud, request: Request | WebSocket, body: bytes = b"") -> None:
+        self.cloud = cloud
+        self.store = cloud.store
+        self.path: Mapping[str, str] = request.path_params
+        self.query: Mapping[str, str] = request.query_params
+        self.headers: Headers = request.headers
+        self.body = body
+        self.upload: Upload | None = None
+        self.now = datetime.now(UTC)
+        self.address = request.client.host if request.client else ""
+        self._origin = request.url
+        self._principal: Principal | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """Who is asking; routes that are public have no business with it."""
+        assert self._principal is not None
+        return self._principal
+
+    def authenticate(self) -> None:
+        """Find the token in one of its three places and learn whose it is.
+
+        Raises:
+            errors.Unauthenticated: There is none, or it is not valid (any more).
+        """
+        token = (
+            self.headers.get("x-access-token") or self.query.get("access_token") or _body_token(self.body)
+        )
+        self.authenticate_as(token)
+
+    def authenticate_as(self, token: str | None) -> None:
+        """Learn whose token this is.
+
+        Raises:
+            errors.Unauthenticated: There is none, or it is not valid (any more).
+        """
+        self._principal = self.store.read(lambda tx: access.authenticate(tx, token, self.now))
+
+    def url(self, path: str, *, scheme: str = "http") -> str:
+        """Return an absolute URL of this server, as the client that asks reaches it.
+
+        Args:
+            scheme: `http` or `ws`; secured where the client's own request was.
+        """
+        base = self.cloud.rules.public_url.rstrip("/") or f"{self._origin.scheme}://{self._origin.netloc}"
+        _, _, rest = base.partition("://")
+        secure = "s" if base.startswith(("https:", "wss:")) else ""
+        return f"{scheme}{secure}://{rest}{path}"
+
+    def json(self, shape: type[Any]) -> Any:
+        """Return the body as a value of `shape`.
+
+        Raises:
+            errors.Invalid: It is not JSON, or has another shape; the message names the field.
+        """
+        try:
+            return msgspec.json.decode(self.body or b"{}", type=shape)
+        except msgspec.ValidationError as failure:
+            raise errors.Invalid(f"The request body is not as documented: {failure}", 1000) from failure
+        except msgspec.DecodeError as failure:
+            raise errors.Invalid(f"The request body is not JSON: {failure}", 1000) from failure
+
+
+Handler = Callable[[Call], Answer]
+AnyRoute = TypeVar("AnyRoute", WebRoute, WebSocketRoute)
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One endpoint.
+
+    Attributes:
+        path: With parameters in braces; static segments match in any case.
+        summary: One sentence for the reference.
+        public: Needs no token.
+        quick: Does one indexed read and nothing that can wait, so the event loop may run it.
+        prefixed: Exists under the project prefix too.
+        admit: For uploads: checks, before the body is read, that it may be sent.
+    """
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    handler: Handler
+    summary: str
+    public: bool = False
+    quick: bool = False
+    prefixed: bool = False
+    admit: Handler | None = None
+
+
+class Dialect(msgspec.Struct, frozen=True):
+    """How a face words errors: `render` returns the HTTP status and the document."""
+
+    render: Callable[[errors.ChandelierError], tuple[int, Any]]
+
+
+#: The way to a project, before a route's own path.
+PROJECT_PREFIX: Final = "/Network/{hub}/Groups/{group}/Projects/{project}"
+
+
+def mount(cloud: Cloud, base: str, routes: Iterable[Route], dialect: Dialect) -> list[WebRoute]:
+    """Return the web routes of a table."""
+    return [
+        _insensitive(WebRoute(base + path, _endpoint(cloud, route, dialect), methods=[route.method]))
+        for route in routes
+        for path in paths(route)
+    ]
+
+
+def paths(route: Route) -> tuple[str, ...]:
+    """Return the paths of a route: its own, and the prefixed one if it has it."""
+    return (route.path, PROJECT_PREFIX + route.path) if route.prefixed else (route.path,)
+
+
+def mount_socket(base: str, path: str, follow: Callable[[WebSocket], Any]) -> WebSocketRoute:
+    """Return the web route of a WebSocket."""
+    return _insensitive(WebSocketRoute(base + path, follow))
+
+
+def respond(status: int, document: Any) -> Response:
+    """Return a JSON response."""
+    return Response(_encode(document), status, media_type="application/json")
+
+
+def _insensitive(route: AnyRoute) -> AnyRoute:
+    """Let static segments match in any case, and a slash at the end: clients differ in both."""
+    pattern = route.path_regex.pattern.removesuffix("$")
+    route.path_regex = re.compile(pattern + "/?$", re.IGNORECASE)
+    return route
+
+
+def _endpoint(cloud: Cloud, route: Route, dialect: Dialect) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        begun = time.perf_counter()
+        try:
+            response = await _answer(cloud, route, request)
+        except errors.ChandelierError as error:
+            response = respond(*dialect.render(error))
+        except ClientDisconnect:
+            response = Response(status_code=400)
+        except Exception:
+            _log.exception("%s %s failed in a way nobody foresaw", route.method, route.path)
+            response = respond(*dialect.render(unforeseen()))
+        telemetry.request_answered(
+            route.path, route.method, response.status_code, time.perf_counter() - begun
+        )
+        return response
+
+    return endpoint
+
+
+def unforeseen() -> errors.ChandelierError:
+    """Return the error for what no code expected; the log has the details, the client never."""
+    return errors.ChandelierError(
+        "The server failed in a way nobody foresaw. Tell its operator the time of the request.", 1009
+    )
+
+
+async def _answer(cloud: Cloud, route: Route, request: Request) -> Response:
+    if route.admit is not None:
+        return await _answer_upload(cloud, route, request)
+    call = Call(cloud, request, await _read(request, cloud.rules.max_job_bytes + 65536))
+    if route.quick and cloud.store.database.embedded:
+        return _respond(_serve(route, call))
+    return _respond(await anyio.to_thread.run_sync(_serve, route, call))
+
+
+async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Response:
+    call = Call(cloud, request)
+    assert route.admit is not None
+    await anyio.to_thread.run_sync(route.admit, call)
+    limit = cloud.rules.max_job_bytes
+    _check_length(request, limit)
+    with cloud.store.objects.receive() as upload:
+        async for chunk in request.stream():
+            _check_size(upload.size + len(chunk), limit)
+            await anyio.to_thread.run_sync(upload.write, chunk)
+        call.upload = upload
+        return _respond(await anyio.to_thread.run_sync(_serve, route, call))
+
+
+def _serve(route: Route, call: Call) -> Answer:
+    if not route.public:
+        call.authenticate()
+    return route.handler(call)
+
+
+def _respond(answer: Answer) -> Response:
+    if isinstance(answer, Stored):
+        return FileResponse(answer.path, media_type="application/json")
+    if isinstance(answer, Empty):
+        return Response(status_code=200)
+    return respond(200, answer.document)
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Return the body, of a GET too: old clients put their token there."""
+    _check_length(request, limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        _check_size(len(body) + len(chunk), limit)
+        body += chunk
+    return bytes(body)
+
+
+def _check_length(request: Request, limit: int) -> None:
+    length = request.headers.get("content-length", "0")
+    _check_size(int(length) if length.isascii() and length.isdigit() else 0, limit)
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise errors.TooLarge(
+            f"The body has {size} bytes or more; at most {limit} are accepted. Split the job into several.", 1006
+        )
+
+
+def _body_token(body: bytes) -> str | None:
+    if not body.lstrip().startswith(b"{"):
+        return None
+    try:
+        token = _token_in_body.decode(body).get("access_token")
+        return None if token is None else msgspec.json.decode(token, type=str)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud's data folder: made, opened, and given its first users."""
+
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from chandelier import devices, errors, migrations, store
+from chandelier.formats import simulators, snapshots
+from chandelier.settings import Settings
+from chandelier.store import Store, Transaction
+from chandelier.tenancy import grants, network, users
+from chandelier.tenancy.network import Place
+from chandelier.tenancy.users import User
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What `initialise` found or made.
+
+    Attributes:
+        token: The operator's API token, from its file.
+    """
+
+    operator: User
+    token: str
+    place: Place
+
+
+def open_store(settings: Settings) -> Store:
+    """Open database and objects of a data folder that `initialise` has made.
+
+    Raises:
+        errors.Unavailable: The folder has not been initialised.
+    """
+    try:
+        secret = bytes.fromhex(settings.secret_file.read_text(encoding="ascii"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise errors.Unavailable(
+            f"{settings.data} is not a data folder yet. Run: chandelier init --data {settings.data}", 1008
+        ) from None
+    except (OSError, ValueError) as failure:
+        raise errors.Unavailable(
+            f"{settings.secret_file} cannot be read: {failure}. Restore it from a backup.", 1008
+        ) from failure
+    return store.open_store(settings.url_of_database, settings.objects_root, secret)
+
+
+def initialise(settings: Settings, email: str, now: datetime) -> Made:
+    """Make what a cloud needs in its data folder; leave alone what is there.
+
+    Args:
+        email: Address of the operator's account, if there is none yet.
+
+    Raises:
+        errors.Unavailable: The folder cannot be written, or a device's snapshot is missing.
+    """
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not settings.secret_file.exists():
+            write_private(settings.secret_file, secrets.token_hex(32))
+        opened = open_store(settings)
+    except OSError as failure:
+        raise errors.Unavailable(
+            f"The data folder {settings.data} cannot be written ({failure.strerror}). "
+            "Choose another with --data, or change its permissions.",
+            1008,
+        ) from failure
+    try:
+        migrations.upgrade(opened)
+        _install_devices(opened, settings, now)
+        return _make_operator(opened, settings, email, now)
+    finally:
+        opened.close()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read; there is never half of it."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    draft.replace(path)
+
+
+def add_user(
+    opened: Store, email: str, now: datetime, *, name: str = "", password: str | None = None
+) -> tuple[User, str]:
+    """Add an account that is a member of the default project; return it and its API token.
+
+    Raises:
+        errors.Invalid: The address is not one, or the password is too short.
+        errors.Conflict: The address has an account.
+    """
+    password_hash = None if password is None else users.hash_password(password)
+
+    def work(tx: Transaction) -> tuple[User, str]:
+        user = users.create(tx, email, now, name=name, password_hash=password_hash)
+        network.join(tx, network.ensure_default(tx, now).project_id, user.id, now)
+        text, _ = users.issue(tx, user.id, "api", now, name="first")
+        return user, text
+
+    return opened.write(work)
+
+
+def _install_devices(opened: Store, settings: Settings, now: datetime) -> None:
+    for document in simulators.documents():
+        devices.install(opened, document, now, now)
+    for name, snapshot in (settings.devices or snapshots.DEFAULTS).items():
+        document = snapshots.load(snapshot, name)
+        taken = datetime.fromisoformat((document.properties or {})["last_update_date"])
+        devices.install(opened, document, taken.astimezone(UTC), now)
+
+
+def _make_operator(opened: Store, settings: Settings, email: str, now: datetime) -> Made:
+    def work(tx: Transaction) -> tuple[User, Place]:
+        place = network.ensure_default(tx, now)
+        grants.allow(tx, place.project_id, [device.id for device in devices.list_(tx)], now)
+        operator = users.find_operator(tx) or users.create(tx, email, now, name="Operator", operator=True)
+        network.join(tx, place.project_id, operator.id, now)
+        return operator, place
+
+    operator, place = opened.write(work)
+    return Made(operator, _operator_token(opened, settings, operator, now), place)
+
+
+def _operator_token(opened: Store, settings: Settings, operator: User, now: datetime) -> str:
+    """Return the token in the operator's file; a new one if the file is missing or this database does not know it."""
+    if settings.token_file.exists():
+        text = settings.token_file.read_text(encoding="ascii").strip()
+        if opened.read(lambda tx: users.holder(tx, text, now)) == operator.id:
+            return text
+
+    def work(tx: Transaction) -> str:
+        text, _ = users.issue(tx, operator.id, "api", now, name="operator's file")
+        # The file is written before the commit, so there is never a valid token that nobody knows.
+        write_private(settings.token_file, text)
+        return text
+
+    return opened.write(work)
