@@ -78,9 +78,7 @@ def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Star
 
 def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:
     budget = Budget(settings.job_memory_bytes, settings.job_seconds, settings.validation_seconds)
-    return Worker(
-        opened, pool, ranking.first_come, budget, slots=settings.runners + 1, runners=settings.runners
-    )
+    return Worker(opened, pool, ranking.first_come, budget, slots=settings.runners + 1, runners=settings.runners)
 
 
 def _facts(opened: Store, pool: Pool) -> front.Facts:
@@ -101,7 +99,7 @@ def _http_error(_request: Request, failure: Exception) -> Response:
     return gateway.respond(*experience.render_error(error))
 
 
-def _unforeseen(_request: Request, failure: Exception) -> Response:
+def _unforeseen(_request: Request, _failure: Exception) -> Response:
     return gateway.respond(*experience.render_error(gateway.unforeseen()))
 
 
@@ -163,5 +161,3 @@ def _set_up_logging(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-
-

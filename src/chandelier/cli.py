@@ -92,9 +92,7 @@ def serve(
     from chandelier import app as application
 
     settings = _settings(data, host=host, port=port, public_url=public_url)
-    application.serve(
-        settings, lambda url: _show({"ready": url}, f"ready {url}", as_json=as_json)
-    )
+    application.serve(settings, lambda url: _show({"ready": url}, f"ready {url}", as_json=as_json))
 
 
 @app.command()
@@ -116,9 +114,7 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
     from chandelier import checkup
 
     findings = checkup.examine(_settings(data))
-    lines = [
-        f"{'ok  ' if finding.good else 'BAD '} {finding.subject}: {finding.message}" for finding in findings
-    ]
+    lines = [f"{'ok  ' if finding.good else 'BAD '} {finding.subject}: {finding.message}" for finding in findings]
     good = all(finding.good for finding in findings)
     document = {
         "healthy": good,
@@ -168,9 +164,7 @@ def token_issue(
     from chandelier.tenancy import users
 
     with _opened(data) as store:
-        text, token = store.write(
-            lambda tx: users.issue(tx, _user_of(tx, email).id, "api", _now(), name=name)
-        )
+        text, token = store.write(lambda tx: users.issue(tx, _user_of(tx, email).id, "api", _now(), name=name))
     _show({"id": token.id, "token": text}, f"{token.id}\nAPI token, shown only now: {text}", as_json=as_json)
 
 

@@ -92,9 +92,7 @@ def install(store: Store, document: documents.DeviceDocument, taken: datetime, n
             row = {"device_id": device.id, "digest": digest, "taken": taken, "created": now}
             tx.execute(sa.insert(_calibrations), row)
             tx.execute(
-                sa.update(_devices)
-                .where(_devices.c.id == device.id)
-                .values(**_facts(document), calibration=digest)
+                sa.update(_devices).where(_devices.c.id == device.id).values(**_facts(document), calibration=digest)
             )
         return get(tx, device.name)
 
@@ -131,9 +129,7 @@ def set_state(tx: Transaction, name: str, state: DeviceState, message: str) -> D
         errors.NotFound: There is no such device.
     """
     device = get(tx, name)
-    tx.execute(
-        sa.update(_devices).where(_devices.c.id == device.id).values(state=state, message=message[:500])
-    )
+    tx.execute(sa.update(_devices).where(_devices.c.id == device.id).values(state=state, message=message[:500]))
     tx.ring("queue")
     return msgspec.structs.replace(device, state=state, message=message[:500])
 
@@ -146,7 +142,7 @@ def properties_before(tx: Transaction, device: Device, moment: datetime) -> str 
     return tx.execute(query.order_by(_calibrations.c.taken.desc()).limit(1)).scalar()
 
 
-def runnable(tx: Transaction) -> sa.Select[tuple[str]]:
+def runnable() -> sa.Select[tuple[str]]:
     """Return the sub-select of the ids of devices that start jobs at present."""
     return sa.select(_devices.c.id).where(_devices.c.state == "active")
 

@@ -90,9 +90,7 @@ def _operation(route: gateway.Route, path: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
         "tags": [path.split("/")[-2 if path.endswith("/") else 1]],
-        "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ],
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
         "responses": {"200": {"description": "Success."}, "default": {"description": "The error envelope."}},
         "security": [] if route.public else [{"header": []}, {"query": []}],
     }

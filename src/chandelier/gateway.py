@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every HTTP face shares: routes as tables, who is asking, reading bodies under limits, errors in the face's words.
+"""What every HTTP face shares: routes as tables, who asks, bodies read under limits, errors in the face's words.
 
 A face's handlers are plain functions from a `Call` to an `Answer`; nothing else in a face need be asynchronous.
 """
@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-import anyio.to_thread
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
@@ -132,9 +132,7 @@ class Call:
         Raises:
             errors.Unauthenticated: There is none, or it is not valid (any more).
         """
-        token = (
-            self.headers.get("x-access-token") or self.query.get("access_token") or _body_token(self.body)
-        )
+        token = self.headers.get("x-access-token") or self.query.get("access_token") or _body_token(self.body)
         self.authenticate_as(token)
 
     def authenticate_as(self, token: str | None) -> None:
@@ -246,12 +244,10 @@ def _endpoint(cloud: Cloud, route: Route, dialect: Dialect) -> Callable[[Request
             response = respond(*dialect.render(error))
         except ClientDisconnect:
             response = Response(status_code=400)
-        except Exception:
+        except Exception:  # noqa: BLE001  # the last resort: nobody else would word it
             _log.exception("%s %s failed in a way nobody foresaw", route.method, route.path)
             response = respond(*dialect.render(unforeseen()))
-        telemetry.request_answered(
-            route.path, route.method, response.status_code, time.perf_counter() - begun
-        )
+        telemetry.request_answered(route.path, route.method, response.status_code, time.perf_counter() - begun)
         return response
 
     return endpoint
@@ -270,21 +266,21 @@ async def _answer(cloud: Cloud, route: Route, request: Request) -> Response:
     call = Call(cloud, request, await _read(request, cloud.rules.max_job_bytes + 65536))
     if route.quick and cloud.store.database.embedded:
         return _respond(_serve(route, call))
-    return _respond(await anyio.to_thread.run_sync(_serve, route, call))
+    return _respond(await run_in_threadpool(_serve, route, call))
 
 
 async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Response:
     call = Call(cloud, request)
     assert route.admit is not None
-    await anyio.to_thread.run_sync(route.admit, call)
+    await run_in_threadpool(route.admit, call)
     limit = cloud.rules.max_job_bytes
     _check_length(request, limit)
     with cloud.store.objects.receive() as upload:
         async for chunk in request.stream():
             _check_size(upload.size + len(chunk), limit)
-            await anyio.to_thread.run_sync(upload.write, chunk)
+            await run_in_threadpool(upload.write, chunk)
         call.upload = upload
-        return _respond(await anyio.to_thread.run_sync(_serve, route, call))
+        return _respond(await run_in_threadpool(_serve, route, call))
 
 
 def _serve(route: Route, call: Call) -> Answer:

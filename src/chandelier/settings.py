@@ -89,9 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.workers or os.cpu_count() or 1
 
 
-def load(
-    overrides: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
-) -> Settings:
+def load(overrides: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Read file and environment; `overrides` (from the command line) win over both.
 
     Raises:
@@ -126,5 +124,5 @@ def _decode(kind: type[Any], value: Any) -> Any:
     """Read the one type that is neither number nor text."""
     assert kind is Path
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a path")
+        raise TypeError(f"{value!r} is not a path")
     return Path(value)

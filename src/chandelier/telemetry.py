@@ -33,9 +33,7 @@ _run: Final = prometheus_client.Histogram(
     registry=_registry,
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
-_failed: Final = prometheus_client.Counter(
-    "chandelier_runs_failed", "Runs that left no result.", registry=_registry
-)
+_failed: Final = prometheus_client.Counter("chandelier_runs_failed", "Runs that left no result.", registry=_registry)
 _streams: Final = prometheus_client.Gauge(
     "chandelier_status_streams", "Open WebSockets that follow a job.", registry=_registry
 )

@@ -150,7 +150,7 @@ class Worker:
             news.clear()
             try:
                 worked = slot.ready(timeout=1.0) and self._turn(index, slot)
-            except Exception:
+            except Exception:  # noqa: BLE001  # the loop outlives whatever happens to one job
                 _log.exception("The worker could not go on with a job; its lease will run out")
                 self._works[index].begin(None)
                 worked = False
@@ -246,9 +246,7 @@ class Worker:
         finally:
             result.unlink(missing_ok=True)
 
-    def _ask(
-        self, slot: Slot, work: _Work, claim: Claim, task: tasks.Task, seconds: float
-    ) -> tasks.Reply | None:
+    def _ask(self, slot: Slot, work: _Work, claim: Claim, task: tasks.Task, seconds: float) -> tasks.Reply | None:
         """Have a child do a task; None if the job was given back, because the child was lost."""
         work.begin(claim)
         try:
@@ -269,7 +267,7 @@ class Worker:
             _log.exception("A child process did not answer as it should over job %s", claim.job.id)
             self._give_back(claim, died=True)
         except errors.Unavailable as failure:
-            _log.error("No child process for job %s: %s", claim.job.id, failure.message)  # noqa: TRY400
+            _log.error("No child process for job %s: %s", claim.job.id, failure.message)
             self._give_back(claim, died=False)
             self._stopping.wait(1.0)
         return None
@@ -290,7 +288,7 @@ class Worker:
                 if moment - chores > _CHORES_SECONDS:
                     chores = moment
                     self._do_chores()
-            except Exception:
+            except Exception:  # noqa: BLE001  # the loop outlives whatever happens to one job
                 _log.exception("The leases could not be looked after; trying again")
                 self._stopping.wait(1.0)
 

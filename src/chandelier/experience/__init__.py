@@ -76,8 +76,17 @@ ROUTES: Final[tuple[Route, ...]] = (
     *_device("defaults", devices.defaults, "Get pulse defaults (none yet)."),
     *_device("jobsLimit", devices.jobs_limit, "Get how many jobs the caller may have and has."),
     Route("GET", "/Network/{hub}", network.get_hub, "Get one hub."),
-    Route("PUT", "/objects/programs/{name}", storage.upload, "Upload a program by signed URL.", public=True, admit=storage.admit),
-    Route("GET", "/objects/programs/{name}", storage.download_program, "Download a program by signed URL.", public=True),
+    Route(
+        "PUT",
+        "/objects/programs/{name}",
+        storage.upload,
+        "Upload a program by signed URL.",
+        public=True,
+        admit=storage.admit,
+    ),
+    Route(
+        "GET", "/objects/programs/{name}", storage.download_program, "Download a program by signed URL.", public=True
+    ),
     Route("GET", "/objects/results/{name}", storage.download_result, "Download a result by signed URL.", public=True),
 )
 

@@ -76,12 +76,10 @@ def jobs_limit(call: Call) -> Json:
     def work(tx: Transaction) -> int:
         return records.count_active(tx, _device(call, tx).id, call.principal.user_id)
 
-    return Json(
-        {"maximumJobs": call.cloud.rules.max_pending_jobs, "runningJobs": call.store.read(work)}
-    )
+    return Json({"maximumJobs": call.cloud.rules.max_pending_jobs, "runningJobs": call.store.read(work)})
 
 
-def bookings(call: Call) -> Json:
+def bookings(_call: Call) -> Json:
     """Return the reservations: none, for this server takes none yet. Source: protocol 4.3."""
     return Json([])
 

@@ -6,14 +6,15 @@ from typing import Any, Final
 import msgspec
 
 from chandelier import devices, errors
-from chandelier.experience import documents, network, shelf, storage
+from chandelier.experience import network, shelf, storage
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
-from chandelier.jobs import intake, lifecycle, outcomes, records
+from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.intake import Limits
 from chandelier.jobs.records import Draft, Job
 from chandelier.tenancy import access
 
+_NOTHING: Final = msgspec.Raw(b"null")
 _MAX_TAGS: Final = 100
 _MAX_TEXT: Final = 500
 
@@ -28,8 +29,8 @@ class Submission(msgspec.Struct, frozen=True, rename="camel"):
     """The body of `POST /Jobs`. Source: protocol 5.1."""
 
     backend: Backend
-    q_object: msgspec.Raw | None = None
-    qasms: msgspec.Raw | None = None
+    q_object: msgspec.Raw = _NOTHING
+    qasms: msgspec.Raw = _NOTHING
     allow_object_storage: bool | None = None
     shots: int | None = None
     name: str | None = None
@@ -51,7 +52,7 @@ def submit(call: Call) -> Json:
     submission = call.json(Submission)
     draft = _draft(call, submission)
     place, device = call.store.read(lambda tx: _place_and_device(call, tx, submission.backend.name))
-    if submission.q_object is not None:
+    if bytes(submission.q_object) != b"null":
         job = intake.submit(
             call.store,
             call.principal,
@@ -64,16 +65,12 @@ def submit(call: Call) -> Json:
             shots=submission.shots,
         )
         return Json(shelf.document(call, job, versioned=False, whole=True))
-    if submission.qasms is not None:
-        raise errors.Invalid(
-            "Jobs by OpenQASM text are not available on this server yet. Submit a Qobj instead.", 1010
-        )
+    if bytes(submission.qasms) != b"null":
+        raise errors.Invalid("Jobs by OpenQASM text are not available on this server yet. Submit a Qobj instead.", 1010)
     if not submission.allow_object_storage:
         raise errors.Invalid("Send the program as `qObject`, or ask for an upload: `allowObjectStorage`.", 1001)
     job = call.store.write(
-        lambda tx: intake.open_(
-            tx, call.principal, place, device, draft=draft, limits=limits(call), now=call.now
-        )
+        lambda tx: intake.open_(tx, call.principal, place, device, draft=draft, limits=limits(call), now=call.now)
     )
     document = shelf.document(call, job, versioned=True, whole=True)
     document["objectStorageInfo"] |= {

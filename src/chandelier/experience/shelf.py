@@ -112,9 +112,7 @@ class _Lookup:
     def candidate(self, call: Call, job: Job, *, versioned: bool) -> tuple[Document, Document]:
         """Return both presentations, the asked one first; a filter may be meant for either (protocol 6.4)."""
         facts = self.facts(call, job, steps=False)
-        return documents.full(job, facts, versioned=versioned), documents.status(
-            job, facts, versioned=not versioned
-        )
+        return documents.full(job, facts, versioned=versioned), documents.status(job, facts, versioned=not versioned)
 
 
 def _search(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> list[Found]:
@@ -165,9 +163,7 @@ def _query(call: Call, tx: Transaction, bounds: Bounds, wanted: Filter) -> Query
     states = None if bounds.statuses is None else _states(bounds.statuses)
     device_ids = None
     if bounds.devices is not None:
-        device_ids = frozenset(
-            device.id for device in devices.list_(tx) if device.name in bounds.devices
-        )
+        device_ids = frozenset(device.id for device in devices.list_(tx) if device.name in bounds.devices)
     if any(among is not None and not among for among in (states, device_ids, bounds.ids)):
         return None
     return Query(
@@ -186,9 +182,7 @@ def _query(call: Call, tx: Transaction, bounds: Bounds, wanted: Filter) -> Query
 
 def _states(statuses: frozenset[str]) -> frozenset[State]:
     """Return the states that are shown as one of `statuses` in either presentation."""
-    return frozenset(
-        state for state in State if statuses & {str(state), str(documents.UNVERSIONED[state])}
-    )
+    return frozenset(state for state in State if statuses & {str(state), str(documents.UNVERSIONED[state])})
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

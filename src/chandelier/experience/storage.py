@@ -66,9 +66,7 @@ def _download(call: Call, kind: Literal["programs", "results"]) -> Stored:
 
 def _verify(call: Call, method: str, kind: str) -> None:
     query = call.query
-    call.store.objects.verify(
-        method, kind, call.path["name"], query.get("expires", ""), query.get("signature", "")
-    )
+    call.store.objects.verify(method, kind, call.path["name"], query.get("expires", ""), query.get("signature", ""))
 
 
 def _url(call: Call, method: Literal["GET", "PUT"], kind: Literal["programs", "results"], name: str) -> str:

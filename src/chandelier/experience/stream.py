@@ -6,8 +6,8 @@ import contextlib
 import logging
 from typing import Any, Final
 
-import anyio.to_thread
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chandelier import errors, telemetry
@@ -49,7 +49,7 @@ class Stream:
             await self._socket.close(await self._serve())
         except (WebSocketDisconnect, RuntimeError):
             pass  # the client is gone
-        except Exception:
+        except Exception:  # noqa: BLE001  # the last resort: nobody else would hear of it
             _log.exception("A status stream failed")
             with contextlib.suppress(RuntimeError):
                 await self._socket.close(_FAILED)
@@ -84,23 +84,21 @@ class Stream:
         if message["type"] != "websocket.receive":
             raise WebSocketDisconnect
         greeting = msgspec.json.decode(message.get("text") or message.get("bytes") or b"", type=_Message)
-        await anyio.to_thread.run_sync(self._call.authenticate_as, greeting.data)
+        await run_in_threadpool(self._call.authenticate_as, greeting.data)
         await self._send({"type": "authenticated"})
 
     async def _tell(self, gone: asyncio.Task[None]) -> int:
         last: dict[str, Any] = {}
         while True:
             self._news.clear()
-            job, document = await anyio.to_thread.run_sync(self._look)
+            job, document = await run_in_threadpool(self._look)
             if document != last:
                 await self._send({"type": "job-status", "data": document})
                 last = document
             if job.state in lifecycle.FINAL:
                 return _JOB_ENDED
             waiting = asyncio.create_task(self._news.wait())
-            await asyncio.wait(
-                {waiting, gone}, timeout=_REPEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({waiting, gone}, timeout=_REPEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
                 waiting.cancel()
                 raise WebSocketDisconnect

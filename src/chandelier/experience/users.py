@@ -20,7 +20,7 @@ class Credentials(msgspec.Struct, frozen=True, rename="camel"):
     password: str | None = None
 
 
-def version(call: Call) -> Json:
+def version(_call: Call) -> Json:
     """Say that this is the new API: clients look for `api-auth`. Source: protocol 3.1."""
     parts = dict.fromkeys(("api-auth", "api-app", "api-utils"), __version__)
     return Json({"new_api": True, **parts})

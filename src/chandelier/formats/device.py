@@ -213,8 +213,7 @@ def with_strict_records(properties: Document) -> Document:
 
     def strict(records: Sequence[Document]) -> list[Document]:
         return [
-            record(r["name"], r["value"], r.get("unit"), r.get("date") or fallback)
-            for r in filter(measured, records)
+            record(r["name"], r["value"], r.get("unit"), r.get("date") or fallback) for r in filter(measured, records)
         ]
 
     return {

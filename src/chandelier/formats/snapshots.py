@@ -102,9 +102,7 @@ def load(snapshot: str, served_name: str | None = None) -> device.DeviceDocument
         configuration=device.normalise_configuration(
             configuration, served_name=name, description=describe(configuration, properties)
         ),
-        properties=device.normalise_properties(
-            properties, served_name=name, basis_gates=configuration["basis_gates"]
-        ),
+        properties=device.normalise_properties(properties, served_name=name, basis_gates=configuration["basis_gates"]),
     )
 
 

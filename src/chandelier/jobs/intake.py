@@ -144,8 +144,7 @@ def check_size(size: int, limits: Limits) -> None:
     """
     if size > limits.program_bytes:
         raise errors.TooLarge(
-            f"The program has {size} bytes; at most {limits.program_bytes} are accepted. "
-            "Split the job into several.",
+            f"The program has {size} bytes; at most {limits.program_bytes} are accepted. Split the job into several.",
             1006,
         )
 
@@ -176,6 +175,7 @@ def _hand_over(tx: Transaction, job: Job, envelope: qobj.Envelope, size: int, no
 def _with_shots(program: bytes, shots: int) -> bytes:
     """Write into a program the number of shots that stood beside it."""
     members = msgspec.json.decode(program, type=dict[str, msgspec.Raw])
-    config = msgspec.json.decode(members.get("config", b"{}"), type=dict[str, msgspec.Raw] | None) or {}
+    known = bytes(members.get("config", b"null"))
+    config = {} if known == b"null" else msgspec.json.decode(known, type=dict[str, msgspec.Raw])
     config["shots"] = msgspec.Raw(msgspec.json.encode(shots))
     return msgspec.json.encode(members | {"config": config})

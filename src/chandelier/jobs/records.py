@@ -5,6 +5,8 @@ Every move goes through `advance`, a compare-and-set that also writes the event,
 the state.
 """
 
+import itertools
+import operator
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -77,7 +79,7 @@ _events: Final = sa.Table(
     sa.Column("state", sa.String(24), nullable=False),
     sa.Column("at", database.UtcMilliseconds, nullable=False),
 )
-# One row, put there by the migration. Creation times strictly increase, because clients page by them (protocol 8, pagination hazard).
+# One row, put there by the migration. Creation times strictly increase, because clients page by them: protocol 8.
 _clock: Final = sa.Table(
     "job_clock",
     database.metadata,
@@ -221,14 +223,12 @@ def advance(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetim
     Raises:
         errors.Conflict: The job is not in a state from which it may go to the first step (or it does not exist).
     """
-    assert all(lifecycle.may_move(*pair) for pair in zip(steps, steps[1:], strict=False)), steps
+    assert all(lifecycle.may_move(*pair) for pair in itertools.pairwise(steps)), steps
     sources = lifecycle.sources(steps[0])
     facts = facts | {"state": steps[-1]}
     if steps[-1] in lifecycle.FINAL:
         facts = {"ended": now} | facts
-    changed = tx.execute(
-        sa.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(sources)).values(**facts)
-    )
+    changed = tx.execute(sa.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(sources)).values(**facts))
     if changed.rowcount != 1:
         raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {steps[0]}.", 3251)
     rows = [{"job_id": job_id, "state": state, "at": now} for state in steps]
@@ -272,14 +272,13 @@ def find(tx: Transaction, query: Query) -> list[Job]:
     if query.tags is not None:
         tagged = sa.select(_tags.c.job_id).where(_tags.c.tag.in_(sorted(query.tags)))
         conditions.append(_jobs.c.id.in_(tagged))
-    for value, condition in (
-        (query.created_from, _jobs.c.created >= query.created_from),
-        (query.created_to, _jobs.c.created <= query.created_to),
-        (query.before, _jobs.c.created < query.before),
-        (query.after, _jobs.c.created > query.after),
-    ):
-        if value is not None:
-            conditions.append(condition)
+    bounds = (
+        (operator.ge, query.created_from),
+        (operator.le, query.created_to),
+        (operator.lt, query.before),
+        (operator.gt, query.after),
+    )
+    conditions += [compare(_jobs.c.created, value) for compare, value in bounds if value is not None]
     order = _jobs.c.created.asc() if query.ascending else _jobs.c.created.desc()
     rows = tx.execute(sa.select(*_COLUMNS).where(*conditions).order_by(order).limit(query.limit))
     return _jobs_of(tx, rows.all())
@@ -331,9 +330,7 @@ def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId | None = 
 
 def count_waiting(tx: Transaction, device_id: DeviceId) -> int:
     """Count the jobs of a device that were handed over and have not ended."""
-    waiting = sa.and_(
-        _jobs.c.device_id == device_id, _jobs.c.state.in_(lifecycle.ACTIVE - {State.CREATING})
-    )
+    waiting = sa.and_(_jobs.c.device_id == device_id, _jobs.c.state.in_(lifecycle.ACTIVE - {State.CREATING}))
     return int(tx.execute(sa.select(sa.func.count()).select_from(_jobs).where(waiting)).scalar_one())
 
 
@@ -388,10 +385,7 @@ def _next_time(tx: Transaction, now: datetime) -> datetime:
 
 
 def _write_tags(tx: Transaction, job_id: JobId, tags: Iterable[str]) -> None:
-    rows = [
-        {"job_id": job_id, "position": position, "tag": tag}
-        for position, tag in enumerate(dict.fromkeys(tags))
-    ]
+    rows = [{"job_id": job_id, "position": position, "tag": tag} for position, tag in enumerate(dict.fromkeys(tags))]
     if rows:
         tx.execute(sa.insert(_tags), rows)
 

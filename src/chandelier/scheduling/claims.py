@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leases: a worker that takes a job holds it for a while and renews; when it dies the lease runs out and the job waits
-again. The only writer of leases.
+"""Leases: who works on which job, and until when; the only writer of leases.
+
+A worker that takes a job holds it for a while and renews; when it dies the lease runs out and the job waits again.
 
 A claim is a random token, so a worker that was given up for dead cannot settle a job that somebody else has taken.
 """
@@ -57,9 +58,7 @@ def claim_validation(
     Args:
         waiting_since: Only jobs that were created before this moment.
     """
-    job_id = records.oldest(
-        tx, State.VALIDATING, without=sa.select(_leases.c.job_id), entered_before=waiting_since
-    )
+    job_id = records.oldest(tx, State.VALIDATING, without=sa.select(_leases.c.job_id), entered_before=waiting_since)
     return None if job_id is None else _take(tx, job_id, holder, now)
 
 

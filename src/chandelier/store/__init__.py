@@ -18,9 +18,7 @@ T = TypeVar("T")
 class Store:
     """The three handles, opened together and closed together."""
 
-    def __init__(
-        self, database: databases.Database, objects: object_store.Objects, bell: bells.Bell
-    ) -> None:
+    def __init__(self, database: databases.Database, objects: object_store.Objects, bell: bells.Bell) -> None:
         self.database = database
         self.objects = objects
         self.bell = bell

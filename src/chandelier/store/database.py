@@ -48,11 +48,11 @@ class UtcMilliseconds(sa.types.TypeDecorator[datetime]):
     impl = sa.BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
+    def process_bind_param(self, value: datetime | None, _dialect: sa.Dialect) -> int | None:
         """Return milliseconds since 1970."""
         return None if value is None else to_milliseconds(value)
 
-    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:
+    def process_result_value(self, value: int | None, _dialect: sa.Dialect) -> datetime | None:
         """Return an aware UTC time."""
         return None if value is None else from_milliseconds(value)
 

@@ -63,9 +63,7 @@ def place(tx: Transaction, principal: Principal, names: tuple[str, str, str] | N
             raise errors.NotFound("You are not a member of any project. Ask the operator to add you.", 3001)
         return mine[0]
     found = network.find(tx, *names)
-    if found is not None and (
-        principal.operator or network.is_member(tx, found.project_id, principal.user_id)
-    ):
+    if found is not None and (principal.operator or network.is_member(tx, found.project_id, principal.user_id)):
         return found
     raise errors.NotFound(
         f"There is no project {'/'.join(names)}, or you are not a member. GET /Network lists yours.", 3001

@@ -40,8 +40,7 @@ class Grant(msgspec.Struct, frozen=True):
 def allow(tx: Transaction, project_id: ProjectId, device_ids: Iterable[DeviceId], now: datetime) -> None:
     """Grant devices to a project; grants that exist, withdrawn ones too, stay as they are."""
     known = {
-        row.device_id
-        for row in tx.execute(sa.select(_grants.c.device_id).where(_grants.c.project_id == project_id))
+        row.device_id for row in tx.execute(sa.select(_grants.c.device_id).where(_grants.c.project_id == project_id))
     }
     rows = [
         {

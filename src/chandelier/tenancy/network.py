@@ -99,9 +99,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 _PLACE: Final = [table.c[name] for table in (_hubs, _groups, _projects) for name in _NODE_COLUMNS]
-_TREE: Final = _projects.join(_groups, _groups.c.id == _projects.c.group_id).join(
-    _hubs, _hubs.c.id == _groups.c.hub_id
-)
+_TREE: Final = _projects.join(_groups, _groups.c.id == _projects.c.group_id).join(_hubs, _hubs.c.id == _groups.c.hub_id)
 _EXISTS: Final = (_hubs.c.deleted.is_(None), _groups.c.deleted.is_(None), _projects.c.deleted.is_(None))
 
 
@@ -170,9 +168,7 @@ def is_member(tx: Transaction, project_id: ProjectId, user_id: UserId) -> bool:
 def _places(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Place]:
     mine = {
         row.project_id
-        for row in tx.execute(
-            sa.select(_members.c.project_id).where(condition, _members.c.removed.is_(None))
-        )
+        for row in tx.execute(sa.select(_members.c.project_id).where(condition, _members.c.removed.is_(None)))
     }
     return [place for place in all_places(tx) if place.project.id in mine]
 

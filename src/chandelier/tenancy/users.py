@@ -193,9 +193,7 @@ def revoke(tx: Transaction, token_id: str, now: datetime) -> Token:
     Raises:
         errors.NotFound: There is no such token, or it is revoked.
     """
-    row = tx.execute(
-        sa.select(*_TOKEN).where(_tokens.c.id == token_id, _tokens.c.revoked.is_(None)).limit(1)
-    ).first()
+    row = tx.execute(sa.select(*_TOKEN).where(_tokens.c.id == token_id, _tokens.c.revoked.is_(None)).limit(1)).first()
     if row is None:
         raise errors.NotFound(f"No valid token has the id {token_id}.", 3500)
     ended = sa.or_(_tokens.c.id == token_id, _tokens.c.parent_id == token_id)

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running experiments on Aer, many in one call, so that none takes others with it when it fails."""
+
+import dataclasses
+import functools
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from qiskit.quantum_info import Clifford, DensityMatrix, Operator, StabilizerState, Statevector, SuperOp
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
+
+from chandelier import errors
+from chandelier.engines import circuits, methods, noise, programs, routes, usernoise
+from chandelier.engines import target as targets
+from chandelier.formats import qobj, results, tasks
+
+#: Seeds of groups of experiments that run in different calls are this far apart.
+SEED_STRIDE: Final = 1_000_003
+SEED_RANGE: Final = 1 << 62
+
+_PREFIX: Final = "snapshot:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of one experiment.
+
+    Attributes:
+        result: Its entry in the result document.
+        code: 0, or why it failed, as in `errors.CODES`.
+        message: Empty, or why it failed.
+    """
+
+    result: results.ExperimentResult
+    code: int = 0
+    message: str = ""
+
+
+class _Group(NamedTuple):
+    """What experiments must share to run in one call."""
+
+    method: str
+    shots: int
+    memory: bool
+    seed: int | None
+    noise: int
+
+
+def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[Outcome]:
+    """Run experiments.
+
+    Args:
+        ways: One for each experiment.
+        target: The device.
+        limits: What Aer may use.
+
+    Returns:
+        One outcome for each experiment, in their order.
+    """
+    groups: dict[_Group, list[routes.Route]] = {}
+    for way in ways:
+        groups.setdefault(_group(way), []).append(way)
+    outcomes: dict[int, Outcome] = {}
+    for number, (group, members) in enumerate(groups.items()):
+        seed = group.seed if group.seed is not None else secrets.randbelow(1 << 31)
+        outcomes |= _run_group(members, target, limits, (seed + number * SEED_STRIDE) % SEED_RANGE)
+    return [outcomes[way.experiment.index] for way in ways]
+
+
+def _group(way: routes.Route) -> _Group:
+    experiment = way.experiment
+    return _Group(
+        method=way.plan.method,
+        shots=experiment.shots,
+        memory=bool(experiment.config.memory),
+        seed=experiment.seed,
+        noise=id(experiment.config.noise_model),
+    )
+
+
+def _run_group(
+    members: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits, seed: int
+) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
+    built: list[tuple[routes.Route, circuits.Circuit]] = []
+    for way in members:
+        try:
+            built.append((way, build(way, target)))
+        except Exception as error:  # noqa: BLE001 -- whatever one experiment does, the others go on
+            outcomes[way.experiment.index] = _failure(way, *_reason(error))
+    try:
+        reports = _call(built, target, limits, seed)
+    except Exception as error:  # noqa: BLE001
+        if len(built) > 1:
+            for number, (way, _) in enumerate(built):
+                outcomes |= _run_group([way], target, limits, (seed + number * SEED_STRIDE) % SEED_RANGE)
+        else:
+            outcomes |= {way.experiment.index: _failure(way, *_reason(error)) for way, _ in built}
+        return outcomes
+    for (way, circuit), report in zip(built, reports, strict=True):
+        outcomes[way.experiment.index] = _outcome(way, circuit, report)
+    return outcomes
+
+
+def build(way: routes.Route, target: targets.Target) -> circuits.Circuit:
+    """Make the circuit of an experiment, with the noise of its waiting times."""
+    idle = circuits.no_idle if target.simulator else functools.partial(noise.relaxation, target)
+    return circuits.build(
+        way.steps,
+        slots=way.experiment.slots,
+        phase=way.experiment.phase,
+        native=methods.native(way.plan.method),
+        idle=idle,
+    )
+
+
+def noise_model(ways: Sequence[routes.Route], target: targets.Target) -> NoiseModel | None:
+    """The noise of everything that some experiments do; on a simulator the noise that they bring along."""
+    if target.simulator:
+        own = ways[0].experiment.config.noise_model
+        return usernoise.read(own) if own else None
+    sites: set[targets.Site] = set()
+    measured: set[int] = set()
+    for step in (step for way in ways for step in way.steps):
+        qubits = step.qubits or ()
+        if step.name == "measure":
+            measured.update(qubits)
+        elif step.name == "reset":
+            sites.update(("reset", (index,)) for index in qubits)
+        elif programs.acts(step):
+            sites.add((step.name, qubits))
+    return noise.model(target, sites, measured)
+
+
+def _call(
+    built: Sequence[tuple[routes.Route, circuits.Circuit]],
+    target: targets.Target,
+    limits: tasks.Limits,
+    seed: int,
+) -> list[Any]:
+    if not built:
+        return []
+    ways = [way for way, _ in built]
+    first = ways[0].experiment
+    job = simulator(ways[0].plan.method).run(
+        [circuit.circuit for _, circuit in built],
+        shots=first.shots,
+        memory=bool(first.config.memory),
+        seed_simulator=seed,
+        noise_model=noise_model(ways, target),
+        max_memory_mb=max(limits.memory_bytes >> 20, 1),
+    )
+    return list(job.result().results)
+
+
+@functools.cache
+def simulator(method: str) -> AerSimulator:
+    """One thread: Aer's own choice is many times slower as soon as two children share the machine."""
+    return AerSimulator(method=method, max_parallel_threads=1, max_parallel_experiments=1)
+
+
+def _reason(error: Exception) -> tuple[int, str]:
+    if isinstance(error, errors.ProgramRefused):
+        return error.code, error.message
+    if isinstance(error, MemoryError):
+        return 8022, "It used more memory than a job may."
+    return 8021, _short(f"{type(error).__name__}: {error}")
+
+
+def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any) -> Outcome:
+    if not report.success:
+        message = _short(str(report.status).removeprefix("ERROR:").strip())
+        return _failure(way, 8008 if "nsufficient memory" in message else 8021, message)
+    experiment = way.experiment
+    details = report.metadata or {}
+    return Outcome(
+        results.ExperimentResult(
+            shots=experiment.shots,
+            success=True,
+            status="DONE",
+            data=_data(experiment, circuit, report.data.to_dict()),
+            header=experiment.header,
+            circ_id=experiment.index,
+            meas_level=2,
+            time_taken=float(report.time_taken),
+            seed_simulator=int(report.seed_simulator),
+            metadata={
+                "method": way.plan.method,
+                "active_qubits": len(programs.active(way.steps)),
+                "noise": str(details.get("noise", "")),
+                "sampled": bool(details.get("measure_sampling", False)),
+            },
+        )
+    )
+
+
+def _failure(way: routes.Route, code: int, message: str) -> Outcome:
+    experiment = way.experiment
+    entry = results.failed(reason=message, shots=experiment.shots, header=experiment.header, circ_id=experiment.index)
+    return Outcome(entry, code, message)
+
+
+def _data(experiment: programs.Opened, circuit: circuits.Circuit, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of an experiment: counts and shots without the hidden bits, and what was saved."""
+    visible = (1 << circuit.slots) - 1
+    saved = {key: plain(value) for key, value in raw.items() if key not in {"counts", "memory"}}
+    data: dict[str, Any] = {key: value for key, value in saved.items() if not key.startswith(_PREFIX)}
+    snapshots: dict[str, dict[str, Any]] = {}
+    for key, value in saved.items():
+        if key.startswith(_PREFIX):
+            kind, label = key.removeprefix(_PREFIX).split(":", 1)
+            shown = {"values": value} if kind == "probabilities" else value
+            snapshots.setdefault(kind, {})[label] = [shown]
+    if snapshots:
+        data["snapshots"] = snapshots
+    if circuit.measures or not data:
+        tally: dict[int, int] = {}
+        for key, number in (raw.get("counts") or {"0x0": experiment.shots}).items():
+            bits = int(key, 16) & visible
+            tally[bits] = tally.get(bits, 0) + int(number)
+        data["counts"] = results.counts(tally)
+        if experiment.config.memory:
+            shots = raw.get("memory") or ["0x0"] * experiment.shots
+            data["memory"] = results.memory(int(shot, 16) & visible for shot in shots)
+    return data
+
+
+def plain(value: Any) -> qobj.Json:
+    """Write what Aer saved as JSON: complex numbers as `[re, im]`, outcomes as hexadecimal text."""
+    for kind, reader in _READERS.items():
+        if isinstance(value, kind):
+            return plain(reader(value))
+    if isinstance(value, np.ndarray | np.generic):
+        if np.iscomplexobj(value):
+            return np.stack([value.real, value.imag], axis=-1).tolist()
+        return value.tolist()
+    if isinstance(value, complex):
+        return [value.real, value.imag]
+    if isinstance(value, Mapping):
+        return {hex(key) if isinstance(key, int) else str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value
+
+
+_READERS: Final[Mapping[type, Callable[[Any], Any]]] = {
+    Statevector: lambda state: state.data,
+    DensityMatrix: lambda state: state.data,
+    Operator: lambda operator: operator.data,
+    SuperOp: lambda channel: channel.data,
+    StabilizerState: lambda state: state.clifford.to_dict(),
+    Clifford: lambda clifford: clifford.to_dict(),
+}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 500 else f"{text[:500]} …"

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E402 -- the environment has to be set before the libraries that read it are loaded
+"""The child process of a worker: it opens, checks and runs programs, one at a time, and survives all of them.
+
+A forkserver imports this module once and forks children from itself, so importing it loads all of the physics,
+but starts no thread and opens no file.
+"""
+
+import os
+
+# Libraries read these when they are loaded, so they come before the imports. One thread for each child: several
+# children share the machine, and with more threads than cores everything is many times slower.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # noqa: TID251 -- the libraries have no other way to be told
+
+import dataclasses
+import datetime
+import logging
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+from chandelier import errors
+from chandelier.engines import aer, circuits, limits, methods, programs, routes, validation
+from chandelier.engines import target as targets
+from chandelier.formats import qobj, results, tasks
+
+_log = logging.getLogger(__name__)
+
+#: Memory set aside in a fresh child for saying that there is none left.
+_RESERVE: Final = 1 << 20
+
+
+@dataclasses.dataclass
+class Kept:
+    """The program opened last, so that running it after validating it does not open it again."""
+
+    job_id: str = ""
+    program: programs.Program | None = None
+
+
+def serve(connection: Connection) -> None:
+    """Answer tasks until the other end of the pipe closes."""
+    kept = Kept()
+    while True:
+        try:
+            message = connection.recv_bytes()
+        except EOFError:
+            return
+        reply = answer(message, kept)
+        try:
+            connection.send_bytes(tasks.encode(reply))
+        except BrokenPipeError:
+            return
+
+
+def warm_up() -> None:
+    """Run one tiny circuit, so that the first task of a fresh child does not pay for first times."""
+    step = qobj.Instruction
+    circuit = circuits.build(
+        [step("h", (0,)), step("cx", (0, 1)), step("measure", (0, 1), memory=(0, 1))],
+        slots=2,
+        phase=0.0,
+        native=methods.native(methods.STATEVECTOR),
+    )
+    aer.simulator(methods.STATEVECTOR).run(circuit.circuit, shots=1).result()
+
+
+def answer(message: bytes, kept: Kept) -> tasks.Reply:
+    """Do one task; whatever goes wrong becomes a refusal."""
+    reserve = bytearray(_RESERVE)
+    try:
+        task = tasks.decode_task(message)
+        with limits.applied(task.limits):
+            return _validate(task, kept) if isinstance(task, tasks.Validate) else _run(task, kept)
+    except errors.ChandelierError as error:
+        return tasks.Refused(error.code, error.message)
+    except MemoryError:
+        del reserve
+        kept.job_id, kept.program = "", None
+        return tasks.Refused(8022, "The program used more memory than a job may.")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a panic of Qiskit's native code is not an Exception
+        _log.exception("a task failed")
+        return tasks.Refused(8021, f"The simulation failed ({type(error).__name__}: {str(error)[:300]}).")
+
+
+def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
+    program, target = _open(task, kept)
+    validation.check(program, target)
+    ways = routes.find(program, target, task.limits)
+    return tasks.Accepted(
+        summary=programs.summary(program, sum(way.device_seconds for way in ways)),
+        seconds=sum(way.plan.seconds for way in ways),
+        memory_bytes=max(way.plan.memory_bytes for way in ways),
+    )
+
+
+def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
+    started = time.monotonic()
+    program, target = _open(task, kept)
+    validation.check(program, target)
+    ways = routes.find(program, target, task.limits)
+    outcomes = aer.run(ways, target, task.limits)
+    failed = [outcome for outcome in outcomes if outcome.code]
+    if len(failed) == len(outcomes) and failed[0].code in {8008, 8022}:
+        raise errors.ProgramRefused(failed[0].message, failed[0].code)
+    seconds = time.monotonic() - started
+    document = results.Result(
+        backend_name=target.name,
+        backend_version=target.version,
+        qobj_id=program.envelope.qobj_id,
+        job_id=task.job_id,
+        success=not failed,
+        results=[outcome.result for outcome in outcomes],
+        status="COMPLETED" if not failed else "ERROR: one or more experiments failed",
+        date=results.date(datetime.datetime.now(datetime.UTC)),
+        header=program.envelope.header,
+        time_taken=seconds,
+    )
+    body = results.encode(document)
+    _write(Path(task.result), body)
+    return tasks.Finished(
+        success=not failed,
+        code=8020 if failed else 0,
+        message=_first_failure(outcomes),
+        seconds=seconds,
+        bytes=len(body),
+        metadata={"methods": sorted({way.plan.method for way in ways})},
+    )
+
+
+def _open(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Target]:
+    target = targets.load(task.device)
+    if kept.program is None or kept.job_id != task.job_id:
+        kept.job_id, kept.program = "", None
+        kept.program = programs.open_(Path(task.program).read_bytes())
+        kept.job_id = task.job_id
+    return kept.program, target
+
+
+def _first_failure(outcomes: list[aer.Outcome]) -> str:
+    for outcome in outcomes:
+        if outcome.code:
+            return f"Experiment {outcome.result.circ_id}: {outcome.message}"
+    return ""
+
+
+def _write(path: Path, body: bytes) -> None:
+    """Write a file so that it is on disk, whole, when this returns."""
+    with path.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())

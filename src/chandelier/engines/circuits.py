@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Experiments of a Qobj as Qiskit circuits.
+
+Every memory slot is a classical bit, and bit i of an outcome. Register slots that a condition reads are
+further bits above them, which the result does not show: a measurement into a register is copied there, a
+`bfunc` writes its value there, and a condition tests one of them.
+
+Source: legacy API reference, section 12.2.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from qiskit.circuit import Clbit, Measure, Operation, QuantumCircuit, Qubit, Reset
+from qiskit.circuit.classical import expr
+
+from chandelier.engines import gates, matrices, schedule
+from chandelier.formats import qobj
+
+#: What happens to a qubit that waits: its index and the time in seconds.
+Idle = Callable[[int, float], Operation | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Circuit:
+    """An experiment ready to run.
+
+    Attributes:
+        circuit: The circuit; its first `slots` classical bits are the memory.
+        slots: Number of memory slots.
+        measures: Whether anything is written to the memory.
+    """
+
+    circuit: QuantumCircuit
+    slots: int
+    measures: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wires:
+    circuit: QuantumCircuit
+    qubits: Sequence[Qubit]
+    memory: Sequence[Clbit]
+    registers: dict[int, Clbit]
+    scratch: Clbit
+    native: frozenset[str]
+    idle: Idle
+
+
+def no_idle(_qubit: int, _seconds: float) -> None:
+    """What waiting does to a qubit without noise."""
+
+
+def build(
+    instructions: Sequence[qobj.Instruction],
+    *,
+    slots: int,
+    phase: float,
+    native: frozenset[str],
+    idle: Idle = no_idle,
+) -> Circuit:
+    """Make the circuit of an experiment.
+
+    Args:
+        instructions: Checked instructions; delays in seconds, unless `idle` ignores them.
+        slots: Number of memory slots.
+        phase: Global phase, radians.
+        native: Names that the simulator takes as they are.
+        idle: Gives the operation that stands for a wait.
+
+    Raises:
+        errors.ProgramRefused: An instruction given by numbers is not physical.
+    """
+    width = 1 + max((index for step in instructions for index in step.qubits or ()), default=0)
+    qubits = [Qubit() for _ in range(width)]
+    memory = [Clbit() for _ in range(slots)]
+    registers = {slot: Clbit() for slot in sorted(_registers(instructions))}
+    scratch = Clbit()
+    needs_scratch = any(
+        isinstance(step.conditional, qobj.Condition) or (step.name == "measure" and not qobj.slots(step.memory))
+        for step in instructions
+    )
+    circuit = QuantumCircuit(
+        qubits, [*memory, *registers.values(), *([scratch] if needs_scratch else [])], global_phase=phase
+    )
+    wires = _Wires(circuit, qubits, memory, registers, scratch, native, idle)
+    for step in instructions:
+        _append(wires, step)
+    writes = any(step.name in {"measure", "bfunc"} and qobj.slots(step.memory) for step in instructions)
+    return Circuit(circuit, slots, writes)
+
+
+def _registers(instructions: Sequence[qobj.Instruction]) -> set[int]:
+    """Register slots whose value matters: a condition, a `bfunc` or a `copy` reads or makes it."""
+    used: set[int] = set()
+    for step in instructions:
+        if isinstance(step.conditional, int):
+            used.add(step.conditional)
+        if step.name == "bfunc":
+            used.update(qobj.slots(step.register))
+            used.update(schedule.bits(qobj.number(step.mask or 0)))
+        if step.name == "copy":
+            used.update(qobj.slots(step.register_orig), qobj.slots(step.register_copy))
+    return used
+
+
+def _append(wires: _Wires, step: qobj.Instruction) -> None:
+    if step.name == "barrier":
+        wires.circuit.barrier([wires.qubits[index] for index in step.qubits or ()] or wires.qubits)
+    elif step.name == "bfunc":
+        _bfunc(wires, step)
+    elif step.name == "copy":
+        for slot in qobj.slots(step.register_copy):
+            source = wires.registers[step.register_orig or 0]
+            wires.circuit.store(wires.registers[slot], expr.lift(source))
+    else:
+        _guarded(wires, step)
+
+
+def _guarded(wires: _Wires, step: qobj.Instruction) -> None:
+    """Append an instruction, inside a branch if it has a condition."""
+    condition = _condition(wires, step)
+    if condition is None:
+        _perform(wires, step, wires.circuit)
+        return
+    qubits = [wires.qubits[index] for index in step.qubits or ()]
+    body = QuantumCircuit(qubits, wires.circuit.clbits)
+    _perform(dataclasses.replace(wires, circuit=body), step, body)
+    if body.data:
+        wires.circuit.if_test((condition, True), body, qubits, wires.circuit.clbits)
+
+
+def _perform(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> None:
+    qubits = [wires.qubits[index] for index in step.qubits or ()]
+    if step.name == "measure":
+        _measure(wires, step, circuit)
+    elif step.name == "reset":
+        for qubit in qubits:
+            circuit.append(Reset(), [qubit], copy=False)
+    elif step.name == "delay":
+        _wait(wires, step, circuit)
+    else:
+        for operation, places in operations(step, wires.native, circuit):
+            circuit.append(operation, [qubits[place] for place in places], copy=False)
+
+
+def operations(step: qobj.Instruction, native: frozenset[str], circuit: QuantumCircuit) -> list[gates.Part]:
+    """The operations of a gate or of an instruction given by numbers; their phase goes to the circuit."""
+    count = len(step.qubits or ())
+    if step.name in gates.SHAPES:
+        params = gates.parameters(step.name, count, step.params)
+        operation: Operation = gates.operation(step.name, count, params, native)
+    else:
+        operation = matrices.operation(step)
+    parts, phase = gates.flattened(operation, native)
+    if phase:
+        circuit.global_phase += phase
+    return parts
+
+
+def _wait(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> None:
+    if wires.idle is no_idle:
+        return
+    for index in step.qubits or ():
+        operation = wires.idle(index, float(step.params[0]))
+        if operation is not None:
+            circuit.append(operation, [wires.qubits[index]], copy=False)
+
+
+def _measure(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> None:
+    memory, register = qobj.slots(step.memory), qobj.slots(step.register)
+    for place, index in enumerate(step.qubits or ()):
+        bit = wires.memory[memory[place]] if memory else wires.scratch
+        circuit.append(Measure(), [wires.qubits[index]], [bit], copy=False)
+        if register and register[place] in wires.registers:
+            circuit.store(wires.registers[register[place]], expr.lift(bit))
+
+
+def _bfunc(wires: _Wires, step: qobj.Instruction) -> None:
+    value = comparison(
+        step.relation or "==",
+        qobj.number(step.mask or 0),
+        qobj.number(step.val or 0),
+        lambda place: wires.registers[place],
+    )
+    for slot in qobj.slots(step.register):
+        wires.circuit.store(wires.registers[slot], value)
+    for slot in qobj.slots(step.memory):
+        wires.circuit.store(wires.memory[slot], value)
+
+
+def _condition(wires: _Wires, step: qobj.Instruction) -> Clbit | None:
+    if step.conditional is None:
+        return None
+    if isinstance(step.conditional, int):
+        return wires.registers[step.conditional]
+    mask, value = qobj.number(step.conditional.mask), qobj.number(step.conditional.val)
+    wires.circuit.store(wires.scratch, comparison("==", mask, value, lambda place: wires.memory[place]))
+    return wires.scratch
+
+
+def comparison(relation: str, mask: int, value: int, bit: Callable[[int], Clbit]) -> expr.Expr:
+    """The expression `(bits & mask) relation value`.
+
+    Args:
+        relation: One of `RELATIONS`.
+        mask: Bits that count; the others read 0.
+        value: What they are compared with, as a non-negative integer.
+        bit: Gives the classical bit at a place of the mask.
+    """
+    kind, negated, shift = RELATIONS[relation]
+    value += shift
+    truth: expr.Expr | bool = kind == "equal"
+    for place in range(max(mask.bit_length(), value.bit_length())):
+        this: expr.Expr | bool = expr.lift(bit(place)) if mask >> place & 1 else False
+        if not value >> place & 1:
+            truth = _and(_not(this), truth)
+        elif kind == "equal":
+            truth = _and(this, truth)
+        else:
+            truth = _or(_not(this), truth)
+    return expr.lift(_not(truth) if negated else truth)
+
+
+#: How each relation follows from "equal" and "less": which of them, negated, of which larger value.
+RELATIONS = {
+    "==": ("equal", False, 0),
+    "=": ("equal", False, 0),
+    "!=": ("equal", True, 0),
+    "<": ("less", False, 0),
+    "<=": ("less", False, 1),
+    ">": ("less", True, 1),
+    ">=": ("less", True, 0),
+}
+
+
+def _not(one: expr.Expr | bool) -> expr.Expr | bool:
+    return not one if isinstance(one, bool) else expr.logic_not(one)
+
+
+def _and(one: expr.Expr | bool, other: expr.Expr | bool) -> expr.Expr | bool:
+    if isinstance(one, bool):
+        return other if one else False
+    if isinstance(other, bool):
+        return one if other else False
+    return expr.logic_and(one, other)
+
+
+def _or(one: expr.Expr | bool, other: expr.Expr | bool) -> expr.Expr | bool:
+    if isinstance(one, bool):
+        return True if one else other
+    if isinstance(other, bool):
+        return True if other else one
+    return expr.logic_or(one, other)

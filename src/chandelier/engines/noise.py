@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The noise of a device: errors of gates, readout and waiting, from its calibration.
+
+The error of a gate is thermal relaxation for its length, with as much depolarisation as it takes to reach the
+published error; where relaxation alone exceeds the published error, relaxation remains. Preparing an error is
+slow, so each is made once for a target, and only the errors of a job's own gates go into its model.
+
+Not modelled: crosstalk, leakage, errors of reset, measurements that disturb.
+"""
+
+import functools
+import math
+from collections.abc import Collection, Iterable
+from types import SimpleNamespace
+from typing import Final
+
+import numpy as np
+from qiskit.circuit import Instruction, QuantumCircuit
+from qiskit_aer.noise import NoiseModel, QuantumError, ReadoutError, thermal_relaxation_error
+from qiskit_aer.noise.device import basic_device_gate_errors
+
+from chandelier.engines import target as targets
+
+#: Instructions whose published error is that of the readout, which is modelled by itself.
+_READOUT: Final = frozenset({"measure", "measure_2"})
+
+#: Waiting times are rounded to this, s, so that equal waits share one error.
+GRAIN: Final = 1e-12
+
+
+def model(target: targets.Target, sites: Collection[targets.Site], measured: Iterable[int]) -> NoiseModel | None:
+    """Put together the noise of some gates and measurements.
+
+    Args:
+        target: The device; an ideal simulator has no noise.
+        sites: Gates with their qubits.
+        measured: Qubits that are measured.
+    """
+    if target.simulator:
+        return None
+    known = _prepared(target)
+    missing = [site for site in sites if site not in known]
+    known.update(dict.fromkeys(missing))
+    known.update(((name, tuple(where)), error) for name, where, error in _gate_errors(target, missing))
+    noise = NoiseModel()
+    for name, qubits in sites:
+        error = known[name, qubits]
+        if error is not None:
+            noise.add_quantum_error(error, name, list(qubits), warnings=False)
+    for index in measured:
+        data = target.qubits[index]
+        if data.flip_up or data.flip_down:
+            confusion = [[1 - data.flip_up, data.flip_up], [data.flip_down, 1 - data.flip_down]]
+            noise.add_readout_error(ReadoutError(confusion), [index])
+    return noise
+
+
+def relaxation(target: targets.Target, qubit: int, seconds: float) -> QuantumError | None:
+    """The error of a qubit that waits; None if it does not relax."""
+    data = target.qubits[qubit]
+    if math.isinf(data.t1) and math.isinf(data.t2):
+        return None
+    return _relaxed(data.t1, data.t2, round(seconds / GRAIN) * GRAIN)
+
+
+@functools.lru_cache(maxsize=16384)
+def _relaxed(t1: float, t2: float, seconds: float) -> QuantumError:
+    if t2 <= t1:
+        return thermal_relaxation_error(t1, t2, seconds)
+    # The same channel where t2 > t1; made directly, because deriving it takes Aer 7 ms.
+    keep, coherence = math.exp(-seconds / t1), math.exp(-seconds / t2)
+    operators = [
+        np.diag([1, coherence]),
+        np.diag([0, math.sqrt(max(keep - coherence**2, 0.0))]),
+        np.array([[0, math.sqrt(1 - keep)], [0, 0]]),
+    ]
+    circuit = QuantumCircuit(1)
+    circuit.append(Instruction("kraus", 1, 0, [np.asarray(op, dtype=np.complex128) for op in operators]), [0])
+    return QuantumError([(circuit, 1.0)])
+
+
+@functools.lru_cache(maxsize=8)
+def _prepared(_target: targets.Target) -> dict[targets.Site, QuantumError | None]:
+    """The errors made so far for a target."""
+    return {}
+
+
+def _gate_errors(target: targets.Target, sites: Iterable[targets.Site]) -> list[tuple[str, list[int], QuantumError]]:
+    """Have Aer derive the errors of some gates from an object that looks like its own properties."""
+    gates = [
+        SimpleNamespace(gate=name, qubits=list(qubits), parameters=_parameters(target.gates[name, qubits]))
+        for name, qubits in sites
+        if name not in _READOUT and (name, qubits) in target.gates
+    ]
+    if not gates:
+        return []
+    qubits = [
+        [
+            SimpleNamespace(name="T1", value=data.t1 * 1e9, unit="ns"),
+            SimpleNamespace(name="T2", value=data.t2 * 1e9, unit="ns"),
+        ]
+        for data in target.qubits
+    ]
+    made: list[tuple[str, list[int], QuantumError]] = basic_device_gate_errors(
+        SimpleNamespace(gates=gates, qubits=qubits)
+    )
+    return made
+
+
+def _parameters(data: targets.GateData) -> list[SimpleNamespace]:
+    parameters = [SimpleNamespace(name="gate_length", value=data.length * 1e9, unit="ns")]
+    if data.error is not None:
+        parameters.append(SimpleNamespace(name="gate_error", value=data.error, unit=""))
+    return parameters

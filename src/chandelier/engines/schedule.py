@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When each instruction happens on a device, and for how long its qubits wait in between.
+
+A qubit that waits loses its state like one that is worked on, so the waiting times become `delay`
+instructions that the noise model knows. Instructions are placed as late as possible, as the devices do it:
+measurements at the end of a circuit coincide, and a qubit rests in its ground state, where nothing can happen
+to it, until its first instruction.
+
+What is simplified: a branch that is not taken takes as long as if it were, without relaxation; deciding on a
+measured bit takes no time; a measured qubit that is used again has relaxed for the length of the measurement.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+from chandelier.engines import target as targets
+from chandelier.formats import qobj
+
+#: Waits shorter than this are rounding, s.
+SHORTEST_WAIT: Final = 1e-12
+
+Wire = tuple[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """A circuit with its waiting times.
+
+    Attributes:
+        instructions: Those of the program, without its barriers, with a `delay` in seconds for every wait.
+        duration: Length of one shot, s.
+    """
+
+    instructions: tuple[qobj.Instruction, ...]
+    duration: float
+
+
+def alap(instructions: Sequence[qobj.Instruction], target: targets.Target) -> Timed:
+    """Place instructions as late as possible.
+
+    Args:
+        instructions: In the order of the program, checked against the target.
+        target: Gives the lengths.
+    """
+    free: dict[Wire, float] = {}  # time from the end of the circuit at which a wire's next instruction starts
+    bound: dict[Wire, float] = {}  # the same, with barriers
+    done: list[qobj.Instruction] = []
+    for instruction in reversed(instructions):
+        qubits = instruction.qubits or ()
+        if instruction.name == "barrier":
+            wires: Sequence[Wire] = [("q", index) for index in qubits] or list(bound)
+            bound.update(dict.fromkeys(wires, max((bound.get(wire, 0.0) for wire in wires), default=0.0)))
+            continue
+        wires = _wires(instruction)
+        start = max((bound.get(wire, 0.0) for wire in wires), default=0.0)
+        end = start + _length(instruction, target)
+        for index in qubits:
+            wire = ("q", index)
+            if wire in free:
+                measured = end - start if instruction.name == "measure" else 0.0
+                done += _wait(index, start - free[wire] + measured)
+            free[wire] = end
+        bound.update(dict.fromkeys(wires, end))
+        done += _seconds(instruction, target)
+    return Timed(tuple(reversed(done)), max(bound.values(), default=0.0))
+
+
+def _length(instruction: qobj.Instruction, target: targets.Target) -> float:
+    qubits = instruction.qubits or ()
+    if instruction.name == "delay":
+        return delay(instruction, target)
+    if instruction.name in {"measure", "reset"}:
+        return max((target.length(instruction.name, (index,)) for index in qubits), default=0.0)
+    return target.length(instruction.name, qubits)
+
+
+def delay(instruction: qobj.Instruction, target: targets.Target) -> float:
+    """Length of a `delay`, s."""
+    params = instruction.params
+    value = float(params[0] if isinstance(params, list) else params)
+    unit = instruction.unit or "dt"
+    return value * (target.dt or 0.0) if unit == "dt" else value * targets.SECONDS[unit]
+
+
+def _seconds(instruction: qobj.Instruction, target: targets.Target) -> list[qobj.Instruction]:
+    if instruction.name != "delay":
+        return [instruction]
+    length = delay(instruction, target)
+    return [wait for index in instruction.qubits or () for wait in _wait(index, length)]
+
+
+def _wait(index: int, length: float) -> list[qobj.Instruction]:
+    if length < SHORTEST_WAIT:
+        return []
+    return [qobj.Instruction(name="delay", qubits=(index,), params=[length], unit="s")]
+
+
+def _wires(instruction: qobj.Instruction) -> list[Wire]:
+    """What an instruction shares with others: its qubits, and the bits it writes or depends on."""
+    wires: list[Wire] = [("q", index) for index in instruction.qubits or ()]
+    wires += [("m", slot) for slot in qobj.slots(instruction.memory)]
+    wires += [("r", slot) for slot in qobj.slots(instruction.register)]
+    wires += [("r", slot) for slot in qobj.slots(instruction.register_copy)]
+    wires += [("r", slot) for slot in qobj.slots(instruction.register_orig)]
+    if isinstance(instruction.conditional, int):
+        wires.append(("r", instruction.conditional))
+    elif instruction.conditional is not None:
+        wires += [("m", bit) for bit in bits(qobj.number(instruction.conditional.mask))]
+    if instruction.name == "bfunc" and instruction.mask is not None:
+        wires += [("r", bit) for bit in bits(qobj.number(instruction.mask))]
+    return wires
+
+
+def bits(mask: int) -> list[int]:
+    """Places of the ones of a mask.
+
+    >>> bits(0b101)
+    [0, 2]
+    """
+    return [place for place in range(mask.bit_length()) if mask >> place & 1]

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a device will run a program; if not, why, and what the user can do about it.
+
+A device takes exactly its basis gates on its couplings. A simulator takes what its method can do, whether or
+not it lists it: the list is for transpilers.
+
+Source: legacy API reference, sections 9, 12.1 and 12.2; the codes are in `errors.CODES`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final, NoReturn
+
+from chandelier import errors
+from chandelier.engines import circuits, gates, matrices, methods, programs, usernoise
+from chandelier.engines import target as targets
+from chandelier.formats import qobj
+
+MAX_SLOTS: Final = 10_000
+#: Widest register that a condition may compare, bits; expressions are nested as deep.
+MAX_COMPARED: Final = 256
+
+TRANSPILE: Final = "Transpile the circuit for the device"
+
+#: Instructions without a unitary, a state or a channel of their own, which each have a check below.
+STRUCTURE: Final = frozenset({"barrier", "bfunc", "copy", "delay", "measure", "reset"})
+
+#: Instructions that mean something on a simulator only.
+SIMULATED: Final = frozenset({"kraus", "superop", "snapshot", "roerror", "set_statevector", "set_density_matrix"})
+
+
+def check(program: programs.Program, target: targets.Target) -> None:
+    """Check a program against a device.
+
+    Raises:
+        errors.ProgramRefused: The first thing that is wrong; the message names the place.
+    """
+    if program.envelope.type != "QASM":
+        refuse(8011, f"{target.name} does not take programs of type {program.envelope.type}; send circuits")
+    count = len(program.experiments)
+    if target.max_experiments is not None and count > target.max_experiments:
+        refuse(8007, f"The program has {count} experiments; {target.name} takes up to {target.max_experiments}")
+    noises = {id(one.config.noise_model): one.config.noise_model for one in program.experiments}
+    for experiment in program.experiments:
+        _check_settings(experiment, target)
+        _check_instructions(experiment, target)
+    for document in filter(None, noises.values()):
+        usernoise.read(document)
+
+
+def refuse(code: int, message: str) -> NoReturn:
+    """Refuse a program."""
+    raise errors.ProgramRefused(f"{message}.", code)
+
+
+def method(experiment: programs.Opened, target: targets.Target) -> str:
+    """The method of a simulator, or the one that the program asks for where the simulator leaves the choice."""
+    asked = experiment.config.method
+    if not target.simulator or asked in {None, methods.AUTOMATIC, target.method}:
+        return target.method
+    if target.method != methods.AUTOMATIC or asked not in methods.METHODS:
+        refuse(8010, f"Experiment {experiment.index}: {target.name} does not simulate by the method {asked!r}")
+    return asked
+
+
+def _check_settings(experiment: programs.Opened, target: targets.Target) -> None:
+    where, config = f"Experiment {experiment.index}", experiment.config
+    if not 1 <= experiment.shots <= target.max_shots:
+        refuse(8006, f"{where} asks for {experiment.shots} shots; {target.name} takes 1 to {target.max_shots}")
+    if config.meas_level not in {None, 2}:
+        refuse(
+            8010,
+            f"{where} asks for measurement level {config.meas_level}; {target.name} gives level 2 only",
+        )
+    if config.memory and not target.memory:
+        refuse(8010, f"{where} asks for the outcome of each shot, which {target.name} does not list")
+    if (config.calibrations or {}).get("gates"):
+        refuse(8010, f"{where} brings pulses for gates, which {target.name} does not take; remove them")
+    if config.noise_model and not target.simulator:
+        refuse(8010, f"{where} brings a noise model; {target.name} has noise of its own")
+    if experiment.slots > MAX_SLOTS:
+        refuse(8005, f"{where} declares {experiment.slots} memory slots; up to {MAX_SLOTS} are possible")
+
+
+def _check_instructions(experiment: programs.Opened, target: targets.Target) -> None:
+    how = method(experiment, target)
+    written: set[int] = set()
+    measured: set[int] = set()
+    for place, step in enumerate(experiment.instructions):
+        try:
+            _check_places(step, experiment.slots, target)
+            _check_condition(step, written, how, target)
+            _check_operation(step, how, target)
+            _check_order(step, measured, target)
+        except errors.ProgramRefused as error:
+            where = f"Experiment {experiment.index}, instruction {place} ({_described(step)})"
+            raise errors.ProgramRefused(f"{where}: {error.message.removesuffix('.')}.", error.code) from error
+        written.update(qobj.slots(step.register), qobj.slots(step.register_copy))
+
+
+def _described(step: qobj.Instruction) -> str:
+    qubits = step.qubits or ()
+    if not qubits:
+        return step.name[:60]
+    named = ", ".join(map(str, qubits[:8])) + (", …" if len(qubits) > 8 else "")
+    return f"{step.name[:60]} on qubit{'s' if len(qubits) > 1 else ''} {named}"
+
+
+def _check_places(step: qobj.Instruction, slots: int, target: targets.Target) -> None:
+    qubits, memory = step.qubits or (), qobj.slots(step.memory)
+    for index in qubits:
+        if index >= target.n_qubits:
+            refuse(8005, f"{target.name} has qubits 0 to {target.n_qubits - 1}; there is no qubit {index}")
+    if len(set(qubits)) < len(qubits):
+        refuse(8005, "it names the same qubit twice")
+    for slot in memory:
+        if slot >= slots:
+            refuse(8005, f"the program declares {slots} memory slots; there is no slot {slot}")
+    if len(set(memory)) < len(memory):
+        refuse(8005, "it names the same memory slot twice")
+    for slot in (*qobj.slots(step.register), *qobj.slots(step.register_copy)):
+        if slot >= MAX_SLOTS:
+            refuse(8005, f"register slots are numbered from 0 to {MAX_SLOTS - 1}; there is no slot {slot}")
+    faulty = target.faulty_qubits.intersection(qubits) if step.name not in {"barrier", "delay"} else ()
+    if faulty:
+        refuse(8003, f"qubit {min(faulty)} of {target.name} is marked faulty; choose other qubits")
+
+
+def _check_condition(step: qobj.Instruction, written: set[int], how: str, target: targets.Target) -> None:
+    if step.conditional is None and step.name not in {"bfunc", "copy"}:
+        return
+    if not target.conditional or (target.simulator and not _conditional(how)):
+        refuse(8010, f"{target.name} does not run instructions on conditions")
+    if step.conditional is None:
+        return
+    if step.name in {"bfunc", "copy", "barrier"} or methods.saves(step.name):
+        refuse(8010, f"a {step.name} cannot depend on a condition")
+    if isinstance(step.conditional, qobj.Condition):
+        mask = _number(step.conditional.mask)
+        _number(step.conditional.val)
+        if step.conditional.type not in {"equals", "=="} or mask.bit_length() > MAX_COMPARED:
+            refuse(8010, f"conditions of type {step.conditional.type!r} or that wide are not supported")
+    elif step.conditional not in written:
+        refuse(8005, f"nothing before it writes register slot {step.conditional}, on which it depends")
+
+
+def _conditional(how: str) -> bool:
+    return how == methods.AUTOMATIC or methods.METHODS[how].conditional
+
+
+def _check_operation(step: qobj.Instruction, how: str, target: targets.Target) -> None:
+    if step.name in STRUCTURE:
+        _STRUCTURE[step.name](step, target)
+    elif target.simulator:
+        _check_simulated(step, how, target)
+    else:
+        _check_gate(step, target)
+
+
+def _check_simulated(step: qobj.Instruction, how: str, target: targets.Target) -> None:
+    if not methods.known(step.name):
+        code = 8010 if step.name in SIMULATED or methods.saves(step.name) else 8001
+        refuse(code, f"{target.name} does not know {step.name[:60]!r}. {TRANSPILE}")
+    if not methods.takes(how, step.name):
+        refuse(8001, f"{step.name} is not among what {target.name} can simulate ({how}). {TRANSPILE}")
+    if step.name in gates.SHAPES:
+        gates.parameters(step.name, len(step.qubits or ()), step.params)
+    else:
+        if not step.qubits:
+            refuse(8004, "it names no qubits")
+        matrices.operation(step)
+
+
+def _check_gate(step: qobj.Instruction, target: targets.Target) -> None:
+    name, qubits = step.name, step.qubits or ()
+    if name in SIMULATED or methods.saves(name):
+        refuse(8010, f"{name} is for simulators; {target.name} is not one. Remove it")
+    if name not in target.basis or name not in gates.SHAPES:
+        basis = ", ".join(sorted(target.basis))
+        refuse(8001, f"{name[:60]} is not among the basis gates of {target.name} ({basis}). {TRANSPILE}")
+    gates.parameters(name, len(qubits), step.params)
+    if name in target.edges and qubits not in target.edges[name]:
+        reverse = qubits[::-1] in target.edges[name] and len(qubits) == 2
+        only = f" in this direction, only from {qubits[1]} to {qubits[0]}" if reverse else ""
+        refuse(8002, f"{target.name} has no {name} on these qubits{only}. {TRANSPILE}")
+    if (name, qubits) in target.faulty_gates:
+        refuse(8003, f"{name} on these qubits of {target.name} is marked faulty; choose other qubits")
+
+
+def _check_order(step: qobj.Instruction, measured: set[int], target: targets.Target) -> None:
+    """On the first devices a measurement was the end of a qubit."""
+    if target.midcircuit or step.name == "barrier":
+        return
+    if measured.intersection(step.qubits or ()):
+        refuse(8010, f"{target.name} does nothing with a qubit after it was measured. Measure at the end")
+    if step.name == "measure":
+        measured.update(step.qubits or ())
+
+
+def _check_measure(step: qobj.Instruction, _target: targets.Target) -> None:
+    memory, register = qobj.slots(step.memory), qobj.slots(step.register)
+    count = len(step.qubits or ())
+    if not count or not (memory or register):
+        refuse(8004, "it needs qubits, and memory or register slots to write to")
+    if len(memory) not in {0, count} or len(register) not in {0, count}:
+        refuse(8004, f"it measures {count} qubits into {len(memory) or len(register)} slots")
+
+
+def _check_reset(step: qobj.Instruction, target: targets.Target) -> None:
+    if not target.resets:
+        refuse(8001, f"{target.name} cannot reset qubits. Every shot starts from the ground state anyway")
+    if not step.qubits:
+        refuse(8004, "it names no qubits")
+
+
+def _check_delay(step: qobj.Instruction, target: targets.Target) -> None:
+    if not target.delays:
+        refuse(8001, f"{target.name} has no delays. Use id gates")
+    params = step.params if isinstance(step.params, list) else [step.params]
+    value = params[0] if len(params) == 1 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        refuse(8004, "it takes one parameter, a duration of 0 or more")
+    if step.unit not in {None, "dt", *targets.SECONDS}:
+        refuse(8004, f"its unit {step.unit!r} is not one of dt, ns, us, ms, s")
+    if not step.qubits:
+        refuse(8004, "it names no qubits")
+
+
+def _check_barrier(_step: qobj.Instruction, _target: targets.Target) -> None:
+    """Any qubits, or none for all."""
+
+
+def _check_bfunc(step: qobj.Instruction, _target: targets.Target) -> None:
+    if step.mask is None or step.val is None or not (qobj.slots(step.register) or qobj.slots(step.memory)):
+        refuse(8004, "it needs mask, val and register")
+    mask = _number(step.mask)
+    _number(step.val)
+    if mask.bit_length() > MAX_COMPARED:
+        refuse(8010, f"it compares {mask.bit_length()} bits; up to {MAX_COMPARED} are possible")
+    if (step.relation or "==") not in circuits.RELATIONS:
+        refuse(8004, f"its relation {step.relation!r} is not one of {', '.join(circuits.RELATIONS)}")
+
+
+def _check_copy(step: qobj.Instruction, _target: targets.Target) -> None:
+    if step.register_orig is None or not qobj.slots(step.register_copy):
+        refuse(8004, "it needs register_orig and register_copy")
+
+
+def _number(value: int | str) -> int:
+    try:
+        return qobj.number(value)
+    except ValueError:
+        refuse(8004, f"{str(value)[:40]!r} is not a bit mask: a non-negative integer or hexadecimal text")
+
+
+_STRUCTURE: Final[Mapping[str, Callable[[qobj.Instruction, targets.Target], None]]] = {
+    "barrier": _check_barrier,
+    "bfunc": _check_bfunc,
+    "copy": _check_copy,
+    "delay": _check_delay,
+    "measure": _check_measure,
+    "reset": _check_reset,
+}
