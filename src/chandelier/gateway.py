@@ -4,6 +4,7 @@
 A face's handlers are plain functions from a `Call` to an `Answer`; nothing else in a face need be asynchronous.
 """
 
+import contextlib
 import logging
 import re
 import threading
@@ -23,7 +24,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from chandelier import errors, telemetry
-from chandelier.store import Store
+from chandelier.store import Store, Transaction
 from chandelier.store.objects import Upload
 from chandelier.tenancy import access
 from chandelier.tenancy.access import Principal
@@ -109,7 +110,6 @@ class Call:
 
     def __init__(self, cloud: Cloud, request: Request | WebSocket, body: bytes = b"") -> None:
         self.cloud = cloud
-        self.store = cloud.store
         self.path: Mapping[str, str] = request.path_params
         self.query: Mapping[str, str] = request.query_params
         self.headers: Headers = request.headers
@@ -119,6 +119,26 @@ class Call:
         self.address = request.client.host if request.client else ""
         self._origin = request.url
         self._principal: Principal | None = None
+        self._view = contextlib.ExitStack()
+        self._tx: Transaction | None = None
+
+    @property
+    def tx(self) -> Transaction:
+        """One view of the database for all that is read before anything is written."""
+        if self._tx is None:
+            self._tx = self._view.enter_context(self.cloud.store.database.reading())
+        return self._tx
+
+    @property
+    def store(self) -> Store:
+        """The store, for writing; the view is given up, so that what is read later shows what was written."""
+        self.close()
+        return self.cloud.store
+
+    def close(self) -> None:
+        """Give up the view, and the connection with it."""
+        self._tx = None
+        self._view.close()
 
     @property
     def principal(self) -> Principal:
@@ -141,7 +161,7 @@ class Call:
         Raises:
             errors.Unauthenticated: There is none, or it is not valid (any more).
         """
-        self._principal = self.store.read(lambda tx: access.authenticate(tx, token, self.now))
+        self._principal = access.authenticate(self.tx, token, self.now)
 
     def url(self, path: str, *, scheme: str = "http") -> str:
         """Return an absolute URL of this server, as the client that asks reaches it.
@@ -272,7 +292,7 @@ async def _answer(cloud: Cloud, route: Route, request: Request) -> Response:
 async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Response:
     call = Call(cloud, request)
     assert route.admit is not None
-    await run_in_threadpool(route.admit, call)
+    await run_in_threadpool(_admit, route.admit, call)
     limit = cloud.rules.max_job_bytes
     _check_length(request, limit)
     with cloud.store.objects.receive() as upload:
@@ -283,10 +303,20 @@ async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Respon
         return _respond(await run_in_threadpool(_serve, route, call))
 
 
+def _admit(check: Handler, call: Call) -> None:
+    try:
+        check(call)
+    finally:
+        call.close()
+
+
 def _serve(route: Route, call: Call) -> Answer:
-    if not route.public:
-        call.authenticate()
-    return route.handler(call)
+    try:
+        if not route.public:
+            call.authenticate()
+        return route.handler(call)
+    finally:
+        call.close()
 
 
 def _respond(answer: Answer) -> Response:

@@ -5,6 +5,7 @@ import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,8 @@ from chandelier.store import Store, Transaction
 from chandelier.tenancy import grants, network, users
 from chandelier.tenancy.network import Place
 from chandelier.tenancy.users import User
+
+_SECRET_BYTES: Final = 32
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -45,6 +48,8 @@ def open_store(settings: Settings) -> Store:
         raise errors.Unavailable(
             f"{settings.secret_file} cannot be read: {failure}. Restore it from a backup.", 1008
         ) from failure
+    if len(secret) < _SECRET_BYTES:
+        raise errors.Unavailable(f"{settings.secret_file} is cut short. Restore it from a backup.", 1008)
     return store.open_store(settings.url_of_database, settings.objects_root, secret)
 
 
@@ -60,7 +65,7 @@ def initialise(settings: Settings, email: str, now: datetime) -> Made:
     try:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not settings.secret_file.exists():
-            write_private(settings.secret_file, secrets.token_hex(32))
+            write_private(settings.secret_file, secrets.token_hex(_SECRET_BYTES))
         opened = open_store(settings)
     except OSError as failure:
         raise errors.Unavailable(

@@ -38,6 +38,7 @@ T = TypeVar("T")
 _PATIENCE: Final = timedelta(milliseconds=150)
 _IDLE_SECONDS: Final = 5.0
 _CHORES_SECONDS: Final = 60.0
+_KILL_SECONDS: Final = 10.0
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -125,15 +126,17 @@ class Worker:
         deadline = time.monotonic() + grace_seconds
         while time.monotonic() < deadline and any(work.claim for work in self._works):
             self._stopping_wait(0.02)
-        for work in self._works:
-            if work.claim is not None:
-                work.kill(work.claim)
         for event in (*self._news, self._keep):
             event.set()
         for stop in self._stop_listening:
             stop()
-        for thread in self._threads:
-            thread.join(timeout=10.0)
+        deadline = time.monotonic() + _KILL_SECONDS
+        while time.monotonic() < deadline and any(thread.is_alive() for thread in self._threads):
+            # More than once: a thread may just have been on its way to its child.
+            for work in self._works:
+                if (claim := work.claim) is not None:
+                    work.kill(claim)
+            self._stopping_wait(0.02)
 
     @staticmethod
     def _stopping_wait(seconds: float) -> None:
@@ -149,7 +152,9 @@ class Worker:
         while not self._stopping.is_set():
             news.clear()
             try:
-                worked = slot.ready(timeout=1.0) and self._turn(index, slot)
+                if not slot.ready(timeout=1.0):
+                    continue  # no reason to wait for news: the news may be here already
+                worked = self._turn(index, slot)
             except Exception:  # noqa: BLE001  # the loop outlives whatever happens to one job
                 _log.exception("The worker could not go on with a job; its lease will run out")
                 self._works[index].begin(None)
@@ -172,8 +177,10 @@ class Worker:
                 running = self._validate(slot, work, claim, may_run=index < self._runners)
             if running is not None:
                 self._run(slot, work, running)
-        except claims.LeaseLost:
+        except (claims.LeaseLost, errors.Conflict):
+            # Cancelled meanwhile, or given to another: whatever came out is nobody's.
             self._release(claim)
+            self._store.objects.delete("results", claim.token)
         finally:
             stop()
             work.begin(None)
@@ -183,6 +190,8 @@ class Worker:
         self._store.write(lambda tx: claims.release(tx, claim))
 
     def _claim(self, tx: Transaction, index: int) -> Claim | None:
+        if self._stopping.is_set():
+            return None
         now = _now()
         holder = f"{self._name}-{index}"
         if index >= self._runners:
@@ -230,7 +239,12 @@ class Worker:
             if reply is None:
                 return
             if isinstance(reply, tasks.Finished):
-                self._store.objects.adopt("results", claim.token, result)
+                try:
+                    self._store.objects.adopt("results", claim.token, result)
+                except FileNotFoundError:
+                    _log.error("A child process left no result of job %s", job.id)
+                    self._give_back(claim, died=True)
+                    return
 
             def write(tx: Transaction) -> None:
                 claims.hold(tx, claim)

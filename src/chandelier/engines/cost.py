@@ -135,8 +135,8 @@ def plan(case: Profile, method: str, limits: tasks.Limits) -> Plan:
     if not fitting:
         least = min(choices, key=lambda one: one.memory_bytes)
         raise errors.ProgramRefused(
-            f"Simulating its {case.qubits} active qubits ({least.method}) takes {_bytes(least.memory_bytes)} of "
-            f"memory; a job may use {_bytes(limits.memory_bytes)}. Use fewer qubits.",
+            f"Simulating its {case.qubits} active qubits ({least.method}) takes {readable(least.memory_bytes)} of "
+            f"memory; a job may use {readable(limits.memory_bytes)}. Use fewer qubits.",
             8008,
         )
     best = next((one for one in fitting if one.seconds <= limits.cpu_seconds), None)
@@ -290,7 +290,8 @@ def _bonds(active: Sequence[int], large: Sequence[qobj.Instruction]) -> tuple[in
     return tuple(crossings)
 
 
-def _bytes(size: float) -> str:
+def readable(size: float) -> str:
+    """Write a number of bytes with a unit."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
         if size < 1024:
             return f"{size:.3g} {unit}"

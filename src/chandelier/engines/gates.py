@@ -195,7 +195,7 @@ def operation(name: str, qubits: int, params: Sequence[float], native: frozenset
     row = _CONTROLLED[name]
     gate = row.make(*params)
     controls = qubits - row.qubits
-    return gate.control(controls) if controls else gate
+    return gate.control(controls, annotated=False) if controls else gate
 
 
 def flattened(gate: Operation, native: frozenset[str]) -> tuple[list[Part], float]:
@@ -223,7 +223,7 @@ def _controlled_u(theta: float, phi: float, lam: float, gamma: float, controls: 
         return gate
     if controls == 1:
         return lib.CUGate(theta, phi, lam, gamma)
-    return lib.CUGate(theta, phi, lam, gamma).control(controls - 1)
+    return lib.CUGate(theta, phi, lam, gamma).control(controls - 1, annotated=False)
 
 
 def _real(value: object) -> bool:

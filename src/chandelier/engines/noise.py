@@ -38,13 +38,8 @@ def model(target: targets.Target, sites: Collection[targets.Site], measured: Ite
     """
     if target.simulator:
         return None
-    known = _prepared(target)
-    missing = [site for site in sites if site not in known]
-    known.update(dict.fromkeys(missing))
-    known.update(((name, tuple(where)), error) for name, where, error in _gate_errors(target, missing))
     noise = NoiseModel()
-    for name, qubits in sites:
-        error = known[name, qubits]
+    for (name, qubits), error in errors_of(target, sites).items():
         if error is not None:
             noise.add_quantum_error(error, name, list(qubits), warnings=False)
     for index in measured:
@@ -53,6 +48,15 @@ def model(target: targets.Target, sites: Collection[targets.Site], measured: Ite
             confusion = [[1 - data.flip_up, data.flip_up], [data.flip_down, 1 - data.flip_down]]
             noise.add_readout_error(ReadoutError(confusion), [index])
     return noise
+
+
+def errors_of(target: targets.Target, sites: Collection[targets.Site]) -> dict[targets.Site, QuantumError | None]:
+    """The errors of some gates; None where a gate has none."""
+    known = _prepared(target)
+    missing = [site for site in sites if site not in known]
+    known.update(dict.fromkeys(missing))
+    known.update(((name, tuple(where)), error) for name, where, error in _gate_errors(target, missing))
+    return {site: known[site] for site in sites}
 
 
 def relaxation(target: targets.Target, qubit: int, seconds: float) -> QuantumError | None:

@@ -37,8 +37,8 @@ def _device(tail: str, handler: gateway.Handler, summary: str, *, public: bool =
             yield Route("GET", path, handler, summary, prefixed=prefixed, public=public)
 
 
-def _job(method: Any, tail: str, handler: gateway.Handler, summary: str) -> Route:
-    return Route(method, "/Jobs/{job}" + tail, handler, summary, prefixed=True)
+def _job(method: Any, tail: str, handler: gateway.Handler, summary: str, *, quick: bool = False) -> Route:
+    return Route(method, "/Jobs/{job}" + tail, handler, summary, prefixed=True, quick=quick)
 
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -54,8 +54,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/Jobs/v/1", lists.full_versioned, "List jobs.", prefixed=True),
     Route("GET", "/Jobs", lists.full_unversioned, "The same for clients before 2020.", prefixed=True),
     Route("POST", "/Jobs", jobs.submit, "Submit a job.", prefixed=True),
-    _job("GET", "/status/v/1", jobs.status_versioned, "Get a job's state."),
-    _job("GET", "/status", jobs.status_unversioned, "The same for clients before 2020."),
+    _job("GET", "/status/v/1", jobs.status_versioned, "Get a job's state.", quick=True),
+    _job("GET", "/status", jobs.status_unversioned, "The same for clients before 2020.", quick=True),
     _job("GET", "/v/1", jobs.get_versioned, "Get a job."),
     _job("GET", "", jobs.get_unversioned, "The same for clients before 2020, with program and result."),
     _job("PUT", "", jobs.change, "Change a job's name or tags."),

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -76,10 +77,11 @@ Test = Among | Range | Fits | Exists
 
 
 class Leaf(msgspec.Struct, frozen=True):
-    """A test of what is at a path."""
+    """A test of what is at a path; judging it is charged to the budget."""
 
     path: str
     test: Test
+    budget: Budget
 
 
 class All(msgspec.Struct, frozen=True):
@@ -104,7 +106,12 @@ def instant(value: Json) -> int | None:
 
     Finer digits are dropped, because dates are emitted in milliseconds. Without an offset it is UTC.
     """
-    found = _DATE.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_DATE else None
+    return _read_instant(value) if isinstance(value, str) and len(value) <= _LONGEST_DATE else None
+
+
+@lru_cache(maxsize=1024)
+def _read_instant(text: str) -> int | None:
+    found = _DATE.fullmatch(text)
     if not found:
         return None
     day, minute, second, fraction, sign, hours, minutes = found.groups()
@@ -161,7 +168,7 @@ def read(raw: Json, place: str, budget: Budget) -> Condition:
     Args:
         raw: The object; the caller has bounded its depth.
         place: Where it stands in the filter, for messages.
-        budget: What the regular expressions in it may use up.
+        budget: What judging the conditions may use up.
 
     Raises:
         errors.Invalid: It is no object, or an operand has a wrong form (code 1002).
@@ -180,7 +187,7 @@ def _read_entry(name: str, value: Json, place: str, budget: Budget) -> Condition
         # qiskit-ibmq-provider leaves `{"neq": "<date>"}` behind when it merges a date with the user's filter.
         return NEVER
     if not isinstance(value, dict):
-        return Leaf(name, _read_among([value], place, negated=False))
+        return Leaf(name, _read_among([value], place, negated=False), budget)
     flags = value.get("options")
     operands = {operator: operand for operator, operand in value.items() if operator != "options"}
     if not operands or not operands.keys() <= _OPERATORS.keys():
@@ -188,7 +195,7 @@ def _read_entry(name: str, value: Json, place: str, budget: Budget) -> Condition
     hints = _Hints(budget, flags if isinstance(flags, str) else "")
     return All(
         tuple(
-            Leaf(name, _OPERATORS[operator](operand, f"{place}.{operator}", hints))
+            Leaf(name, _OPERATORS[operator](operand, f"{place}.{operator}", hints), budget)
             for operator, operand in operands.items()
         )
     )

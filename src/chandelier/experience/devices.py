@@ -11,7 +11,6 @@ from chandelier.devices import Device
 from chandelier.experience import documents, network
 from chandelier.gateway import Call, Json
 from chandelier.jobs import records
-from chandelier.store import Transaction
 from chandelier.tenancy import access
 from chandelier.tenancy.access import Available
 
@@ -46,37 +45,27 @@ def properties(call: Call) -> Json:
     """Return a device's properties, the newest or the newest before a date; `{}` for simulators."""
     moment = _before(call.query.get("filter"))
 
-    def work(tx: Transaction) -> str | None:
-        device = _device(call, tx)
-        return device.calibration if moment is None else devices.properties_before(tx, device, moment)
-
-    digest = call.store.read(work)
+    device = _device(call)
+    digest = device.calibration if moment is None else devices.properties_before(call.tx, device, moment)
     return Json((devices.document(call.store, digest).properties or {}) if digest else {})
 
 
 def defaults(call: Call) -> Json:
     """Return a device's pulse defaults: `{}`, for no device takes pulses yet. Source: protocol 11."""
-    call.store.read(lambda tx: _device(call, tx))
+    _device(call)
     return Json({})
 
 
 def queue_status(call: Call) -> Json:
     """Say whether a device starts jobs and how many wait; needs no token, because old clients send none."""
-
-    def work(tx: Transaction) -> documents.Document:
-        device = devices.get(tx, call.path["device"])
-        return documents.queue_status(device, records.count_waiting(tx, device.id))
-
-    return Json(call.store.read(work))
+    device = devices.get(call.tx, call.path["device"])
+    return Json(documents.queue_status(device, records.count_waiting(call.tx, device.id)))
 
 
 def jobs_limit(call: Call) -> Json:
     """Return how many jobs the caller may have on a device and how many there are; -1 is any number."""
-
-    def work(tx: Transaction) -> int:
-        return records.count_active(tx, _device(call, tx).id, call.principal.user_id)
-
-    return Json({"maximumJobs": call.cloud.rules.max_pending_jobs, "runningJobs": call.store.read(work)})
+    running = records.count_active(call.tx, _device(call).id, call.principal.user_id)
+    return Json({"maximumJobs": call.cloud.rules.max_pending_jobs, "runningJobs": running})
 
 
 def bookings(_call: Call) -> Json:
@@ -85,13 +74,13 @@ def bookings(_call: Call) -> Json:
 
 
 def _available(call: Call) -> list[Available]:
-    return call.store.read(lambda tx: access.available(tx, network.place(call, tx)))
+    return access.available(call.tx, network.place(call))
 
 
-def _device(call: Call, tx: Transaction) -> Device:
+def _device(call: Call) -> Device:
     if "project" in call.path:
-        return access.device(tx, network.place(call, tx), call.path["device"])
-    return access.any_device(tx, call.principal, call.path["device"])
+        return access.device(call.tx, network.place(call), call.path["device"])
+    return access.any_device(call.tx, call.principal, call.path["device"])
 
 
 def _configuration(call: Call, device: Device) -> dict[str, Any]:

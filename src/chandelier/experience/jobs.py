@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs: submission in both ways, one job's views, and what may be done to it."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -51,7 +51,8 @@ def submit(call: Call) -> Json:
     """Submit a job: with its program, or to be followed by an upload."""
     submission = call.json(Submission)
     draft = _draft(call, submission)
-    place, device = call.store.read(lambda tx: _place_and_device(call, tx, submission.backend.name))
+    place = network.place(call)
+    device = access.device(call.tx, place, submission.backend.name)
     if bytes(submission.q_object) != b"null":
         job = intake.submit(
             call.store,
@@ -82,35 +83,35 @@ def submit(call: Call) -> Json:
 
 def data_uploaded(call: Call) -> Json:
     """Take the program that was uploaded and hand the job over."""
-    job = intake.accept(call.store, _own(call), call.now)
+    job = intake.accept(call.store, shelf.own(call), call.now)
     return Json({"job": shelf.document(call, job, versioned=True, whole=True)})
 
 
 def get_versioned(call: Call) -> Json:
     """Return a job."""
-    return Json(shelf.document(call, _own(call), versioned=True, whole=True))
+    return Json(shelf.document(call, shelf.own(call), versioned=True, whole=True))
 
 
 def get_unversioned(call: Call) -> Json:
     """Return a job as clients before 2020 expect it: with program and result if it was submitted inline."""
-    job = _own(call)
+    job = shelf.own(call)
     document = shelf.document(call, job, versioned=False, whole=True)
     return Json(document | inline(call, job))
 
 
 def status_versioned(call: Call) -> Json:
     """Return a job's state."""
-    return Json(shelf.document(call, _own(call), versioned=True, whole=False))
+    return Json(shelf.document(call, shelf.own(call), versioned=True, whole=False))
 
 
 def status_unversioned(call: Call) -> Json:
     """Return a job's state as clients before 2020 expect it."""
-    return Json(shelf.document(call, _own(call), versioned=False, whole=False))
+    return Json(shelf.document(call, shelf.own(call), versioned=False, whole=False))
 
 
 def cancel(call: Call) -> Json:
     """Cancel a job that has not ended; says false if it has."""
-    job = _own(call)
+    job = shelf.own(call)
     try:
         return Json({"cancelled": call.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, job.id), call.now))})
     except errors.Conflict:
@@ -120,7 +121,7 @@ def cancel(call: Call) -> Json:
 def change(call: Call) -> Json:
     """Give a job a name or tags."""
     wanted = call.json(Change)
-    job = _own(call)
+    job = shelf.own(call)
     if wanted.name is not msgspec.UNSET:
         name = _short(wanted.name, "name")
         call.store.write(lambda tx: records.rename(tx, job.id, name or None))
@@ -134,23 +135,23 @@ def change(call: Call) -> Json:
 
 def delete(call: Call) -> Json:
     """Delete a job that has ended."""
-    outcomes.delete(call.store, _own(call), call.now)
+    outcomes.delete(call.store, shelf.own(call), call.now)
     return Json({"deleted": True})
 
 
 def properties(call: Call) -> Json:
     """Return the device's properties that the job was run with; `{}` for simulators."""
-    return Json(devices.document(call.store, _own(call).calibration).properties or {})
+    return Json(devices.document(call.store, shelf.own(call).calibration).properties or {})
 
 
 def upload_url(call: Call) -> Json:
     """Return a URL to upload the program to."""
-    return Json({"url": storage.upload_url(call, _own(call))})
+    return Json({"url": storage.upload_url(call, shelf.own(call))})
 
 
 def download_url(call: Call) -> Json:
     """Return a URL to download the program from, unchanged."""
-    job = _own(call)
+    job = shelf.own(call)
     if not call.store.objects.exists("programs", job.id):
         raise errors.NotFound("Nothing was uploaded for this job.", 3253)
     return Json({"url": storage.download_url(call, "programs", job.id)})
@@ -158,12 +159,12 @@ def download_url(call: Call) -> Json:
 
 def result_url(call: Call) -> Json:
     """Return a URL to download the result from."""
-    return Json({"url": storage.download_url(call, "results", outcomes.result_of(_own(call)))})
+    return Json({"url": storage.download_url(call, "results", outcomes.result_of(shelf.own(call)))})
 
 
 def result_downloaded(call: Call) -> Json:
     """Hear that the client has the result; it is kept all the same."""
-    _own(call)
+    shelf.own(call)
     return Json({"terminated": True})
 
 
@@ -180,15 +181,6 @@ def inline(call: Call, job: Job) -> Document:
 def limits(call: Call) -> Limits:
     """Return what may be submitted."""
     return Limits(call.cloud.rules.max_job_bytes, call.cloud.rules.max_pending_jobs)
-
-
-def _own(call: Call) -> Job:
-    return shelf.own(call, call.path["job"])
-
-
-def _place_and_device(call: Call, tx: Any, name: str) -> Any:
-    place = network.place(call, tx)
-    return place, access.device(tx, place, name)
 
 
 def _draft(call: Call, submission: Submission) -> Draft:

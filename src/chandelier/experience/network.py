@@ -6,15 +6,14 @@ from collections.abc import Callable
 from chandelier import errors
 from chandelier.experience import documents
 from chandelier.gateway import Call, Json
-from chandelier.store import Transaction
 from chandelier.tenancy import access
 from chandelier.tenancy.network import Place
 
 
-def place(call: Call, tx: Transaction) -> Place:
+def place(call: Call) -> Place:
     """Return the place that the path names, or the caller's default place."""
     names = tuple(call.path.get(level, "") for level in ("hub", "group", "project"))
-    return access.place(tx, call.principal, names if all(names) else None)  # type: ignore[arg-type]
+    return access.place(call.tx, call.principal, names if all(names) else None)  # type: ignore[arg-type]
 
 
 def list_hubs(call: Call) -> Json:
@@ -32,8 +31,5 @@ def get_hub(call: Call) -> Json:
 
 
 def _hubs(call: Call, wanted: Callable[[Place], bool]) -> list[documents.Document]:
-    def work(tx: Transaction) -> list[documents.Document]:
-        places = [place for place in access.places(tx, call.principal) if wanted(place)]
-        return documents.hubs(places, {place.project_id: access.available(tx, place) for place in places})
-
-    return call.store.read(work)
+    places = [place for place in access.places(call.tx, call.principal) if wanted(place)]
+    return documents.hubs(places, {place.project_id: access.available(call.tx, place) for place in places})

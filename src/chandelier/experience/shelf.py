@@ -29,21 +29,16 @@ class Found(msgspec.Struct, frozen=True):
     document: Document
 
 
-def own(call: Call, job_id: str) -> Job:
-    """Return a job that the caller may see, and that is of the project, if the path names one.
+def own(call: Call) -> Job:
+    """Return the job that the path names, if the caller may see it and it is of the project, if the path names one.
 
     Raises:
         errors.NotFound: There is none of this id, or it is somebody else's.
     """
-    return call.store.read(lambda tx: find_own(call, tx, job_id))
-
-
-def find_own(call: Call, tx: Transaction, job_id: str) -> Job:
-    """Do the same in a transaction that is open."""
-    job = records.get(tx, job_id)
+    job = records.get(call.tx, call.path["job"])
     if not access.may_see_job(call.principal, job.user_id):
         raise errors.NotFound("Job not found.", 3250)
-    if "project" in call.path and network.place(call, tx).project_id != job.project_id:
+    if "project" in call.path and network.place(call).project_id != job.project_id:
         raise errors.NotFound("Job not found.", 3250)
     return job
 
@@ -54,7 +49,7 @@ def document(call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
     Args:
         whole: The full view; else the reduced one.
     """
-    return call.store.read(lambda tx: _Lookup(tx).document(call, job, versioned=versioned, whole=whole))
+    return _Lookup(call.tx).document(call, job, versioned=versioned, whole=whole)
 
 
 def search(call: Call, *, versioned: bool) -> list[Found]:
@@ -63,8 +58,7 @@ def search(call: Call, *, versioned: bool) -> list[Found]:
     Raises:
         errors.Invalid: The filter is not one (code 1002), or would read too many jobs (1003).
     """
-    wanted = filters.parse(call.query.get("filter"))
-    return call.store.read(lambda tx: _search(call, tx, wanted, versioned=versioned))
+    return _search(call, call.tx, filters.parse(call.query.get("filter")), versioned=versioned)
 
 
 class _Lookup:
@@ -77,7 +71,7 @@ class _Lookup:
 
     def device(self, device_id: str) -> Device:
         if device_id not in self._devices:
-            self._devices = {device.id: device for device in devices.list_(self._tx)}
+            self._devices[device_id] = devices.get_by_id(self._tx, device_id)
         return self._devices[device_id]
 
     def place(self, project_id: str) -> Place:
@@ -168,7 +162,7 @@ def _query(call: Call, tx: Transaction, bounds: Bounds, wanted: Filter) -> Query
         return None
     return Query(
         user_id=call.principal.user_id,
-        project_id=network.place(call, tx).project_id if "project" in call.path else None,
+        project_id=network.place(call).project_id if "project" in call.path else None,
         device_ids=device_ids,
         states=states,
         created_from=_moment(bounds.created_from),

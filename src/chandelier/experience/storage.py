@@ -33,7 +33,7 @@ def download_url(call: Call, kind: Literal["programs", "results"], name: str) ->
 def admit(call: Call) -> Empty:
     """Check that an upload may be sent, before its body is read."""
     _verify(call, "PUT", "programs")
-    job = call.store.read(lambda tx: records.get(tx, call.path["name"]))
+    job = records.get(call.tx, call.path["name"])
     if job.state is not State.CREATING:
         raise errors.Conflict(f"Job {job.id} is {job.state}: its program cannot be uploaded any more.", 3251)
     return Empty()

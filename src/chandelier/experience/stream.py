@@ -84,8 +84,14 @@ class Stream:
         if message["type"] != "websocket.receive":
             raise WebSocketDisconnect
         greeting = msgspec.json.decode(message.get("text") or message.get("bytes") or b"", type=_Message)
-        await run_in_threadpool(self._call.authenticate_as, greeting.data)
+        await run_in_threadpool(self._authenticate_as, greeting.data)
         await self._send({"type": "authenticated"})
+
+    def _authenticate_as(self, token: str) -> None:
+        try:
+            self._call.authenticate_as(token)
+        finally:
+            self._call.close()
 
     async def _tell(self, gone: asyncio.Task[None]) -> int:
         last: dict[str, Any] = {}
@@ -107,8 +113,11 @@ class Stream:
                 last = {}
 
     def _look(self) -> tuple[Job, dict[str, Any]]:
-        job = shelf.own(self._call, self._call.path["job"])
-        return job, shelf.document(self._call, job, versioned=self._versioned, whole=False)
+        try:
+            job = shelf.own(self._call)
+            return job, shelf.document(self._call, job, versioned=self._versioned, whole=False)
+        finally:
+            self._call.close()
 
     async def _until_gone(self) -> None:
         # Whatever else the client says is not for us (protocol 7.1 knows no further message).

@@ -6,6 +6,7 @@ a worker has opened it.
 """
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from chandelier.jobs.records import Draft, Job
 from chandelier.store import Store, Transaction
 from chandelier.tenancy.access import Principal
 from chandelier.tenancy.network import Place
+
+#: The states that a job enters when its program has arrived.
+_HANDED_OVER: Final = (State.CREATED, State.VALIDATING)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -64,7 +68,7 @@ def submit(
 
     def work(tx: Transaction) -> Job:
         _check_pending(tx, principal, device, limits)
-        job = records.create(
+        return records.create(
             tx,
             principal.user_id,
             place.project_id,
@@ -74,9 +78,9 @@ def submit(
             calibration=device.calibration,
             draft=draft,
             job_id=job_id,
+            steps=(State.CREATING, *_HANDED_OVER),
+            **_known(envelope, program),
         )
-        _hand_over(tx, job, envelope, len(program), now)
-        return records.get(tx, job_id)
 
     try:
         return store.write(work)
@@ -130,10 +134,13 @@ def accept(store: Store, job: Job, now: datetime) -> Job:
     envelope = qobj.decode_envelope(program)
 
     def work(tx: Transaction) -> Job:
-        _hand_over(tx, job, envelope, len(program), now)
+        records.advance(tx, job.id, _HANDED_OVER, max(now, job.created), **_known(envelope, program))
         return records.get(tx, job.id)
 
-    return store.write(work)
+    try:
+        return store.write(work)
+    except errors.Conflict:  # the same call, or a cancellation, was quicker: never CREATING again
+        return accept(store, store.read(lambda tx: records.get(tx, job.id)), now)
 
 
 def check_size(size: int, limits: Limits) -> None:
@@ -161,15 +168,9 @@ def _check_pending(tx: Transaction, principal: Principal, device: Device, limits
         )
 
 
-def _hand_over(tx: Transaction, job: Job, envelope: qobj.Envelope, size: int, now: datetime) -> None:
-    records.advance(
-        tx,
-        job.id,
-        (State.CREATED, State.VALIDATING),
-        max(now, job.created),
-        input_bytes=size,
-        shots=envelope.config.shots or qobj.DEFAULT_SHOTS,
-    )
+def _known(envelope: qobj.Envelope, program: bytes) -> dict[str, int]:
+    """Return what is known of a program before a worker opens it."""
+    return {"input_bytes": len(program), "shots": envelope.config.shots or qobj.DEFAULT_SHOTS}
 
 
 def _with_shots(program: bytes, shots: int) -> bytes:

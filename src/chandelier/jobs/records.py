@@ -5,6 +5,7 @@ Every move goes through `advance`, a compare-and-set that also writes the event,
 the state.
 """
 
+import functools
 import itertools
 import operator
 import secrets
@@ -167,6 +168,34 @@ class Query(msgspec.Struct, frozen=True):
 
 
 _COLUMNS: Final = tuple(_jobs.c[field] for field in Job.__struct_fields__ if field != "tags")
+# Statements that each poll or each job runs are built once: building costs more than running.
+_GET: Final = sa.select(*_COLUMNS).where(_jobs.c.id == sa.bindparam("id"), _jobs.c.deleted.is_(None))
+_TAGS_OF: Final = (
+    sa.select(_tags.c.job_id, _tags.c.tag)
+    .where(_tags.c.job_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(_tags.c.job_id, _tags.c.position)
+)
+_EVENTS_OF: Final = (
+    sa.select(_events.c.state, _events.c.at).where(_events.c.job_id == sa.bindparam("id")).order_by(_events.c.number)
+)
+_TICK: Final = (
+    sa.update(_clock)
+    .values(
+        last=sa.case(
+            (
+                sa.type_coerce(_clock.c.last, sa.BigInteger) >= sa.bindparam("now", type_=sa.BigInteger),
+                sa.type_coerce(_clock.c.last, sa.BigInteger) + 1,
+            ),
+            else_=sa.bindparam("now", type_=sa.BigInteger),
+        )
+    )
+    .returning(_clock.c.last)
+)
+_TAKE: Final = (
+    sa.update(_jobs).where(_jobs.c.id == sa.bindparam("job")).values(claims=_jobs.c.claims + 1).returning(*_COLUMNS)
+)
+_INSERT: Final = sa.insert(_jobs)
+_INSERT_EVENT: Final = sa.insert(_events)
 
 
 def create(
@@ -180,22 +209,25 @@ def create(
     calibration: str,
     draft: Draft,
     job_id: JobId | None = None,
+    steps: Sequence[State] = (State.CREATING,),
+    **facts: Any,
 ) -> Job:
-    """Add a job in state CREATING.
+    """Add a job that has gone through `steps`, the first of which is CREATING.
 
     Args:
         job_id: An id from `new_id`, where the program was stored under it before the row.
+        steps: States that the job enters at once.
+        facts: Columns to set besides.
     """
-    created = _next_time(tx, now)
-    identifier = job_id or new_id()
-    row = {column.name: None for column in _COLUMNS} | {
-        "id": identifier,
-        "created": created,
+    assert steps[0] is State.CREATING
+    values: dict[str, Any] = dict.fromkeys(Job.__struct_fields__) | {
+        "id": job_id or new_id(),
+        "created": _next_time(tx, now),
         "user_id": user_id,
         "project_id": project_id,
         "device_id": device_id,
         "kind": kind,
-        "state": State.CREATING,
+        "state": steps[-1],
         "name": draft.name,
         "share_level": draft.share_level,
         "experiment_tag": draft.experiment_tag,
@@ -204,12 +236,15 @@ def create(
         "calibration": calibration,
         "claims": 0,
         "deaths": 0,
+        "tags": tuple(dict.fromkeys(draft.tags)),
     }
-    tx.execute(sa.insert(_jobs), row)
-    tx.execute(sa.insert(_events), {"job_id": identifier, "state": State.CREATING, "at": created})
-    if draft.tags:
-        _write_tags(tx, identifier, draft.tags)
-    return get(tx, identifier)
+    job = Job(**values | facts)
+    row = msgspec.structs.asdict(job)
+    del row["tags"]
+    tx.execute(_INSERT, row)
+    _write_tags(tx, job.id, job.tags)
+    _log(tx, job.id, steps, job.created)
+    return job
 
 
 def new_id() -> JobId:
@@ -223,19 +258,13 @@ def advance(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetim
     Raises:
         errors.Conflict: The job is not in a state from which it may go to the first step (or it does not exist).
     """
-    assert all(lifecycle.may_move(*pair) for pair in itertools.pairwise(steps)), steps
-    sources = lifecycle.sources(steps[0])
     facts = facts | {"state": steps[-1]}
     if steps[-1] in lifecycle.FINAL:
         facts = {"ended": now} | facts
-    changed = tx.execute(sa.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(sources)).values(**facts))
+    changed = tx.execute(_moving(steps[0], tuple(sorted(facts))), facts | {"job": job_id})
     if changed.rowcount != 1:
         raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {steps[0]}.", 3251)
-    rows = [{"job_id": job_id, "state": state, "at": now} for state in steps]
-    tx.execute(sa.insert(_events), rows)
-    tx.ring(f"job:{job_id}")
-    if steps[-1] in {State.VALIDATING, State.QUEUED}:
-        tx.ring("queue")
+    _log(tx, job_id, steps, now)
 
 
 def note(tx: Transaction, job_id: JobId, **facts: Any) -> None:
@@ -244,10 +273,14 @@ def note(tx: Transaction, job_id: JobId, **facts: Any) -> None:
     tx.execute(sa.update(_jobs).where(_jobs.c.id == job_id).values(**facts))
 
 
-def count_claim(tx: Transaction, job_id: JobId, *, died: bool = False) -> None:
-    """Count that a worker took the job, or that a child process died over it."""
-    column = _jobs.c.deaths if died else _jobs.c.claims
-    tx.execute(sa.update(_jobs).where(_jobs.c.id == job_id).values({column: column + 1}))
+def count_claim(tx: Transaction, job_id: JobId) -> Job:
+    """Count that a worker took the job; return it, without its tags."""
+    return _job(tx.execute(_TAKE, {"job": job_id}).one(), ())
+
+
+def count_death(tx: Transaction, job_id: JobId) -> None:
+    """Count that a child process died over the job."""
+    tx.execute(sa.update(_jobs).where(_jobs.c.id == job_id).values(deaths=_jobs.c.deaths + 1))
 
 
 def get(tx: Transaction, job_id: str) -> Job:
@@ -256,7 +289,7 @@ def get(tx: Transaction, job_id: str) -> Job:
     Raises:
         errors.NotFound: There is none of this id, or it was deleted.
     """
-    row = tx.execute(sa.select(*_COLUMNS).where(_jobs.c.id == job_id, _jobs.c.deleted.is_(None))).first()
+    row = tx.execute(_GET, {"id": job_id}).first()
     if row is None:
         raise errors.NotFound("Job not found.", 3250)
     return _jobs_of(tx, [row])[0]
@@ -295,27 +328,17 @@ def oldest(
     """Return the id of the job in a state that was created first, locked where several workers may ask at once.
 
     Args:
-        devices: Only jobs of these devices (a sub-select of ids).
-        without: Not these jobs (a sub-select of ids).
+        devices: Only jobs of these devices: a sub-select of ids, built once.
+        without: Not these jobs: a sub-select of ids, built once.
         entered_before: Only jobs created before this moment.
     """
-    query = sa.select(_jobs.c.id).where(_jobs.c.state == state)
-    if devices is not None:
-        query = query.where(_jobs.c.device_id.in_(devices))
-    if without is not None:
-        query = query.where(_jobs.c.id.not_in(without))
-    if entered_before is not None:
-        query = query.where(_jobs.c.created < entered_before)
-    query = query.order_by(_jobs.c.created).limit(1)
-    if tx.skips_locked:
-        query = query.with_for_update(skip_locked=True)
-    return tx.execute(query).scalar()
+    query = _oldest(state, devices, without, timed=entered_before is not None, locked=tx.skips_locked)
+    return tx.execute(query, {"moment": entered_before} if entered_before is not None else {}).scalar()
 
 
 def events(tx: Transaction, job_id: JobId) -> list[tuple[State, datetime]]:
     """Return every state the job has entered and when, in order."""
-    query = sa.select(_events.c.state, _events.c.at).where(_events.c.job_id == job_id)
-    return [(State(row.state), row.at) for row in tx.execute(query.order_by(_events.c.number))]
+    return [(State(row.state), row.at) for row in tx.execute(_EVENTS_OF, {"id": job_id})]
 
 
 def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId | None = None) -> int:
@@ -376,12 +399,47 @@ def delete(tx: Transaction, job_id: JobId, now: datetime) -> None:
 
 
 def _next_time(tx: Transaction, now: datetime) -> datetime:
-    last = sa.type_coerce(_clock.c.last, sa.BigInteger)
-    this = sa.literal(database.to_milliseconds(now), sa.BigInteger)
-    bump = sa.case((last >= this, last + 1), else_=this)
-    moment = tx.execute(sa.update(_clock).values(last=bump).returning(_clock.c.last)).scalar_one()
+    moment = tx.execute(_TICK, {"now": database.to_milliseconds(now)}).scalar_one()
     assert isinstance(moment, datetime)
     return moment
+
+
+@functools.cache
+def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
+    """Return the statement that moves the job `:job` to a step, if it may, and sets some columns."""
+    allowed = sa.or_(*(_jobs.c.state == source for source in sorted(lifecycle.sources(step))))
+    update = sa.update(_jobs).where(_jobs.c.id == sa.bindparam("job"), allowed)
+    return update.values({column: sa.bindparam(column) for column in columns})
+
+
+@functools.cache
+def _oldest(
+    state: State,
+    devices: sa.Select[tuple[str]] | None,
+    without: sa.Select[tuple[str]] | None,
+    *,
+    timed: bool,
+    locked: bool,
+) -> sa.Select[tuple[str]]:
+    """Return the statement of `oldest`; `:moment` is when a job must have been created before."""
+    query = sa.select(_jobs.c.id).where(_jobs.c.state == state)
+    if devices is not None:
+        query = query.where(_jobs.c.device_id.in_(devices))
+    if without is not None:
+        query = query.where(_jobs.c.id.not_in(without))
+    if timed:
+        query = query.where(_jobs.c.created < sa.bindparam("moment"))
+    query = query.order_by(_jobs.c.created).limit(1)
+    return query.with_for_update(skip_locked=True) if locked else query
+
+
+def _log(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime) -> None:
+    """Write an event for each step, and have the bell rung for who follows the job, or waits for work."""
+    assert all(lifecycle.may_move(*pair) for pair in itertools.pairwise(steps)), steps
+    tx.execute(_INSERT_EVENT, [{"job_id": job_id, "state": state, "at": now} for state in steps])
+    tx.ring(f"job:{job_id}")
+    if steps[-1] in {State.VALIDATING, State.QUEUED}:
+        tx.ring("queue")
 
 
 def _write_tags(tx: Transaction, job_id: JobId, tags: Iterable[str]) -> None:
@@ -393,8 +451,7 @@ def _write_tags(tx: Transaction, job_id: JobId, tags: Iterable[str]) -> None:
 def _jobs_of(tx: Transaction, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> list[Job]:
     tags: dict[str, list[str]] = {row.id: [] for row in rows}
     if rows:
-        query = sa.select(_tags.c.job_id, _tags.c.tag).where(_tags.c.job_id.in_(list(tags)))
-        for job_id, tag in tx.execute(query.order_by(_tags.c.job_id, _tags.c.position)):
+        for job_id, tag in tx.execute(_TAGS_OF, {"ids": list(tags)}):
             tags[job_id].append(tag)
     return [_job(row, tuple(tags[row.id])) for row in rows]
 

@@ -38,6 +38,13 @@ _leases: Final = sa.Table(
     sa.Column("expires", database.UtcMilliseconds, nullable=False, index=True),
 )
 
+# Built once, because each job runs them.
+_LEASED: Final = sa.select(_leases.c.job_id)
+_HOLDING: Final = sa.select(_leases.c.token).where(_leases.c.job_id == sa.bindparam("job")).with_for_update()
+_DROP: Final = sa.delete(_leases).where(
+    _leases.c.job_id == sa.bindparam("job"), _leases.c.token == sa.bindparam("token")
+)
+
 
 class Claim(msgspec.Struct, frozen=True):
     """A job that a worker holds, to validate it or to run it (the job's state says which)."""
@@ -58,7 +65,7 @@ def claim_validation(
     Args:
         waiting_since: Only jobs that were created before this moment.
     """
-    job_id = records.oldest(tx, State.VALIDATING, without=sa.select(_leases.c.job_id), entered_before=waiting_since)
+    job_id = records.oldest(tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since)
     return None if job_id is None else _take(tx, job_id, holder, now)
 
 
@@ -81,19 +88,19 @@ def go_on(tx: Transaction, claim: Claim, ranking: Ranking, now: datetime) -> Cla
         _drop(tx, claim.job.id, claim.token)
         return None
     records.advance(tx, claim.job.id, (State.RUNNING,), now, started=now)
-    return Claim(records.get(tx, claim.job.id), claim.token)
+    return Claim(msgspec.structs.replace(claim.job, state=State.RUNNING, started=now), claim.token)
 
 
 def hold(tx: Transaction, claim: Claim) -> None:
     """Make sure that the claim is still good, and keep it so until the transaction ends.
 
+    A job that was cancelled meanwhile is found out by the move that follows, which raises `errors.Conflict`.
+
     Raises:
         LeaseLost: It is not.
     """
-    query = sa.select(_leases.c.token).where(_leases.c.job_id == claim.job.id)
-    token = tx.execute(query.with_for_update()).scalar()
-    job = records.get(tx, claim.job.id)
-    if token != claim.token or job.state is not claim.job.state:
+    token = tx.execute(_HOLDING, {"job": claim.job.id}).scalar()
+    if token != claim.token:
         raise LeaseLost(claim.job.id)
 
 
@@ -110,7 +117,7 @@ def give_back(tx: Transaction, claim: Claim, now: datetime, *, died: bool) -> No
     hold(tx, claim)
     job = claim.job
     if died:
-        records.count_claim(tx, job.id, died=True)
+        records.count_death(tx, job.id)
     if died and job.deaths + 1 >= MAX_DEATHS:
         outcomes.refused(tx, job, _given_up(job.deaths + 1), now)
     else:
@@ -124,7 +131,8 @@ def renew(tx: Transaction, claims: Iterable[Claim], now: datetime) -> list[Claim
     for claim in claims:
         mine = (_leases.c.job_id == claim.job.id, _leases.c.token == claim.token)
         renewed = tx.execute(sa.update(_leases).where(*mine).values(expires=now + LEASE))
-        if renewed.rowcount != 1 or records.get(tx, claim.job.id).state not in lifecycle.WORKED_ON:
+        job = _find(tx, claim.job.id)
+        if renewed.rowcount != 1 or job is None or job.state not in lifecycle.WORKED_ON:
             lost.append(claim)
     return lost
 
@@ -141,8 +149,9 @@ def reap(tx: Transaction, now: datetime, *, everything: bool = False) -> int:
     query = sa.select(_leases.c.job_id, _leases.c.token)
     rows = tx.execute(query if everything else query.where(_leases.c.expires < now)).all()
     for job_id, token in rows:
+        if not _drop(tx, job_id, token):
+            continue  # let go of in this moment by its holder
         job = _find(tx, job_id)
-        _drop(tx, job_id, token)
         if job is None or job.state not in {State.VALIDATING, State.RUNNING}:
             continue
         if job.claims >= MAX_CLAIMS:
@@ -157,8 +166,7 @@ def _take(tx: Transaction, job_id: JobId, holder: str, now: datetime) -> Claim |
     row = {"job_id": job_id, "token": token, "holder": holder, "expires": now + LEASE}
     if not database.insert_if_absent(tx, _leases, row):
         return None  # on PostgreSQL another worker may have been as quick
-    records.count_claim(tx, job_id)
-    return Claim(records.get(tx, job_id), token)
+    return Claim(records.count_claim(tx, job_id), token)
 
 
 def _find(tx: Transaction, job_id: str) -> Job | None:
@@ -168,8 +176,9 @@ def _find(tx: Transaction, job_id: str) -> Job | None:
         return None
 
 
-def _drop(tx: Transaction, job_id: str, token: str) -> None:
-    tx.execute(sa.delete(_leases).where(_leases.c.job_id == job_id, _leases.c.token == token))
+def _drop(tx: Transaction, job_id: str, token: str) -> bool:
+    dropped = tx.execute(sa.delete(_leases).where(_leases.c.job_id == job_id, _leases.c.token == token))
+    return dropped.rowcount == 1
 
 
 def _given_up(times: int) -> tasks.Refused:

@@ -18,4 +18,4 @@ Ranking = Callable[[Transaction], JobId | None]
 
 def first_come(tx: Transaction) -> JobId | None:
     """Return the queued job that was created first."""
-    return records.oldest(tx, State.QUEUED, devices=devices.runnable())
+    return records.oldest(tx, State.QUEUED, devices=devices.RUNNABLE)

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bell: tells whoever waits that something was committed, and nothing more; who hears it reads the table."""
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+_log = logging.getLogger(__name__)
 
 
 class Bell:
@@ -10,7 +13,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: dict[str, set[Callable[[], None]]] = {}
+        self._listeners: dict[str, dict[object, Callable[[], None]]] = {}
 
     def listen(self, topic: str, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` after each ring of `topic`, from any thread; it must be quick and never raise.
@@ -18,13 +21,15 @@ class Bell:
         Returns:
             A function that ends the listening.
         """
+        # The same function may listen twice, and each listening ends by itself.
+        key = object()
         with self._lock:
-            self._listeners.setdefault(topic, set()).add(wake)
+            self._listeners.setdefault(topic, {})[key] = wake
 
         def stop() -> None:
             with self._lock:
-                listeners = self._listeners.get(topic, set())
-                listeners.discard(wake)
+                listeners = self._listeners.get(topic, {})
+                listeners.pop(key, None)
                 if not listeners:
                     self._listeners.pop(topic, None)
 
@@ -33,13 +38,19 @@ class Bell:
     def ring(self, *topics: str) -> None:
         """Wake those who listen to any of the topics, each once."""
         with self._lock:
-            awake = {wake for topic in topics for wake in self._listeners.get(topic, ())}
-        for wake in awake:
-            wake()
+            awake = {wake for topic in topics for wake in self._listeners.get(topic, {}).values()}
+        _wake(awake)
 
     def ring_all(self) -> None:
         """Wake everybody: another process wrote, and did not say what."""
         with self._lock:
-            awake = {wake for listeners in self._listeners.values() for wake in listeners}
-        for wake in awake:
+            awake = {wake for listeners in self._listeners.values() for wake in listeners.values()}
+        _wake(awake)
+
+
+def _wake(awake: Iterable[Callable[[], None]]) -> None:
+    for wake in awake:
+        try:
             wake()
+        except Exception:  # noqa: BLE001  # a listener that is ending must not end the database's writer
+            _log.exception("A listener failed")

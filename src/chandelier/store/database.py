@@ -7,12 +7,13 @@ one caller. On PostgreSQL each write is a transaction of its own on a pooled con
 """
 
 import contextlib
+import functools
 import queue
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -40,6 +41,7 @@ _BUSY_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.02
 _BATCH: Final = 64
 _CHANNEL: Final = "chandelier"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UtcMilliseconds(sa.types.TypeDecorator[datetime]):
@@ -59,13 +61,12 @@ class UtcMilliseconds(sa.types.TypeDecorator[datetime]):
 
 def to_milliseconds(moment: datetime) -> int:
     """Return whole milliseconds since 1970; `moment` must be aware."""
-    return (int(moment.timestamp()) * 1000) + moment.microsecond // 1000
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
     """Return the aware UTC time of milliseconds since 1970."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 class Transaction:
@@ -98,8 +99,14 @@ class Transaction:
 
 def insert_if_absent(tx: Transaction, table: sa.Table, row: dict[str, Any]) -> bool:
     """Insert a row unless one of its key is there; return whether it was inserted."""
-    insert = postgresql.insert if tx.skips_locked else sqlite.insert
-    return tx.execute(insert(table).on_conflict_do_nothing(), row).rowcount == 1
+    return tx.execute(_inserting(table, tx.skips_locked), row).rowcount == 1
+
+
+@functools.cache
+def _inserting(table: sa.Table, on_postgresql: bool) -> sa.Insert:
+    if on_postgresql:
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 class Database:
@@ -114,7 +121,7 @@ class Database:
     """
 
     def __init__(self, url: str, bell: bells.Bell) -> None:
-        self.url = sa.make_url(url)
+        self.url = _parsed(url)
         self._bell = bell
         self._closed = threading.Event()
         backend = self.url.get_backend_name()
@@ -132,10 +139,16 @@ class Database:
         """Whether reads are so cheap (an indexed read: tens of microseconds) that the event loop may do them."""
         return self.url.get_backend_name() == "sqlite"
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Open one consistent view of the database; nothing may be written through it."""
+        with _translated(), self._engine.connect() as connection, connection.begin():
+            yield Transaction(connection)
+
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on one consistent view of the database and return what it returns."""
-        with _translated(), self._engine.connect() as connection, connection.begin():
-            return work(Transaction(connection))
+        with self.reading() as tx:
+            return work(tx)
 
     def submit(self, work: Callable[[Transaction], T]) -> "Future[T]":
         """Hand `work` to the writer; the future is done after the durable commit, or has what `work` raised."""
@@ -157,13 +170,23 @@ class Database:
             self._engine.dispose()
 
 
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except sa.exc.ArgumentError as failure:
+        raise errors.Unavailable(f"database_url is not a URL: {failure}", 1008) from failure
+
+
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Turn a database that does not answer into `errors.Unavailable`."""
+    """Turn a database that does not answer into `errors.Unavailable`, a value it cannot hold into `errors.Invalid`."""
     try:
         yield
-    except sa.exc.OperationalError as failure:
-        raise errors.Unavailable(f"The database does not answer: {failure.orig}", 1008) from failure
+    except sa.exc.DataError as failure:
+        raise errors.Invalid(f"The database cannot hold a value: {failure.orig}", 1001) from failure
+    except (sa.exc.OperationalError, sa.exc.TimeoutError) as failure:
+        reason = getattr(failure, "orig", None) or failure
+        raise errors.Unavailable(f"The database does not answer: {reason}", 1008) from failure
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
@@ -200,7 +223,7 @@ class _Write:
         """Run in a savepoint, so that a failure undoes this write and no other."""
         tx = Transaction(connection)
         try:
-            with connection.begin_nested():
+            with _translated(), connection.begin_nested():
                 self.value = self.work(tx)
         except Exception as failure:  # noqa: BLE001  # handed to the caller who waits
             self.failure = failure
@@ -239,8 +262,7 @@ class _SqliteWriter:
 
     def watch(self) -> None:
         self._watching = True
-        with self._lock:
-            self._start()
+        self.submit(lambda _tx: None)  # starts the thread, or wakes it from a wait without end
 
     def close(self) -> None:
         with self._lock:
@@ -256,15 +278,33 @@ class _SqliteWriter:
             self._thread.start()
 
     def _loop(self) -> None:
-        with self._engine.connect().execution_options(immediate=True) as connection:
-            self._version = self._data_version(connection)
-            while True:
-                batch = self._gather()
-                if None in batch:
-                    self._commit(connection, [write for write in batch if write is not None])
+        while True:
+            try:
+                with _translated(), self._engine.connect().execution_options(immediate=True) as connection:
+                    self._version = self._data_version(connection)
+                    self._work(connection)
                     return
-                self._commit(connection, [write for write in batch if write is not None])
-                self._listen(connection)
+            except Exception as failure:  # noqa: BLE001  # without this thread nobody would ever be answered
+                if self._refuse(failure):
+                    return
+
+    def _work(self, connection: sa.Connection) -> None:
+        """Write until closed."""
+        open_ = True
+        while open_:
+            batch = self._gather()
+            open_ = None not in batch
+            self._commit(connection, [write for write in batch if write is not None])
+            self._listen(connection)
+
+    def _refuse(self, failure: Exception) -> bool:
+        """Tell those who wait that the database cannot be opened; return whether the writer is closed."""
+        batch = self._gather()
+        for write in batch:
+            if write is not None:
+                write.failure = failure
+                write.answer()
+        return None in batch
 
     def _gather(self) -> "list[_Write | None]":
         try:

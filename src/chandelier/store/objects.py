@@ -86,10 +86,13 @@ class Objects:
     def sweep(self, older_than_seconds: float) -> int:
         """Remove what arrived and was never kept; return how many files."""
         limit = time.time() - older_than_seconds
-        stale = [path for path in (self.root / "incoming").iterdir() if path.stat().st_mtime < limit]
-        for path in stale:
-            path.unlink(missing_ok=True)
-        return len(stale)
+        removed = 0
+        for path in (self.root / "incoming").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # kept, or given up, since it was listed
+                if path.stat().st_mtime < limit:
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def sign(self, method: Method, kind: Kind, name: str, expires: int) -> str:
         """Return the query string that allows one method on one object until `expires` (seconds since 1970)."""

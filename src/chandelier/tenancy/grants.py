@@ -39,22 +39,15 @@ class Grant(msgspec.Struct, frozen=True):
 
 def allow(tx: Transaction, project_id: ProjectId, device_ids: Iterable[DeviceId], now: datetime) -> None:
     """Grant devices to a project; grants that exist, withdrawn ones too, stay as they are."""
-    known = {
-        row.device_id for row in tx.execute(sa.select(_grants.c.device_id).where(_grants.c.project_id == project_id))
-    }
-    rows = [
-        {
+    for device_id in device_ids:
+        row = {
             "project_id": project_id,
             "device_id": device_id,
             "priority": _DEFAULT_PRIORITY,
             "created": now,
             "withdrawn": None,
         }
-        for device_id in device_ids
-        if device_id not in known
-    ]
-    if rows:
-        tx.execute(sa.insert(_grants), rows)
+        database.insert_if_absent(tx, _grants, row)
 
 
 def of_projects(tx: Transaction, project_ids: Iterable[ProjectId]) -> list[Grant]:

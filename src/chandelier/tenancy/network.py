@@ -101,6 +101,8 @@ class Place(msgspec.Struct, frozen=True):
 _PLACE: Final = [table.c[name] for table in (_hubs, _groups, _projects) for name in _NODE_COLUMNS]
 _TREE: Final = _projects.join(_groups, _groups.c.id == _projects.c.group_id).join(_hubs, _hubs.c.id == _groups.c.hub_id)
 _EXISTS: Final = (_hubs.c.deleted.is_(None), _groups.c.deleted.is_(None), _projects.c.deleted.is_(None))
+# Built once, because each poll runs it.
+_BY_ID: Final = sa.select(*_PLACE).select_from(_TREE).where(_projects.c.id == sa.bindparam("id"))
 
 
 def ensure_default(tx: Transaction, now: datetime) -> Place:
@@ -128,7 +130,7 @@ def get(tx: Transaction, project_id: str) -> Place:
     Raises:
         errors.NotFound: There is none of this id.
     """
-    row = tx.execute(sa.select(*_PLACE).select_from(_TREE).where(_projects.c.id == project_id)).first()
+    row = tx.execute(_BY_ID, {"id": project_id}).first()
     if row is None:
         raise errors.NotFound(f"No project has the id {project_id}.", 3001)
     return _place(row)
@@ -151,11 +153,9 @@ def all_places(tx: Transaction) -> list[Place]:
 
 def join(tx: Transaction, project_id: ProjectId, user_id: UserId, now: datetime) -> None:
     """Make a user a member of a project; does nothing if they are."""
-    key = (_members.c.project_id == project_id, _members.c.user_id == user_id)
-    if tx.execute(sa.select(_members.c.joined).where(*key)).first() is None:
-        row = {"project_id": project_id, "user_id": user_id, "joined": now, "removed": None}
-        tx.execute(sa.insert(_members), row)
-    else:
+    row = {"project_id": project_id, "user_id": user_id, "joined": now, "removed": None}
+    if not database.insert_if_absent(tx, _members, row):
+        key = (_members.c.project_id == project_id, _members.c.user_id == user_id)
         tx.execute(sa.update(_members).where(*key).values(removed=None))
 
 

@@ -92,6 +92,16 @@ class Login(msgspec.Struct, frozen=True):
 
 _USER: Final = (_users.c.id, _users.c.email, _users.c.name, _users.c.operator, _users.c.created)
 _TOKEN: Final = tuple(_tokens.c[field] for field in Token.__struct_fields__)
+_IS_VALID: Final = (
+    _tokens.c.digest == sa.bindparam("digest"),
+    _tokens.c.kind == sa.bindparam("kind"),
+    _tokens.c.revoked.is_(None),
+    sa.or_(_tokens.c.expires.is_(None), _tokens.c.expires > sa.bindparam("now")),
+)
+# Built once, because each request runs one of them.
+# The lock (where there are several writers) lets no login slip past a revocation that is going on.
+_VALID: Final = sa.select(*_TOKEN).where(*_IS_VALID).with_for_update(read=True)
+_HOLDER: Final = sa.select(*_USER).join(_tokens, _tokens.c.user_id == _users.c.id).where(*_IS_VALID)
 
 
 def create(
@@ -116,10 +126,10 @@ def create(
     address = email.strip().lower()
     if not _EMAIL.fullmatch(address):
         raise errors.Invalid(f"{email!r} is not an e-mail address.", 1001)
-    if find_by_email(tx, address) is not None:
-        raise errors.Conflict(f"An account for {address} exists.", 3501)
     user = User(UserId(secrets.token_hex(12)), address, name[:200], operator, now)
-    tx.execute(sa.insert(_users), msgspec.structs.asdict(user) | {"password_hash": password_hash})
+    row = msgspec.structs.asdict(user) | {"password_hash": password_hash}
+    if not database.insert_if_absent(tx, _users, row):
+        raise errors.Conflict(f"An account for {address} exists.", 3501)
     return user
 
 
@@ -193,7 +203,8 @@ def revoke(tx: Transaction, token_id: str, now: datetime) -> Token:
     Raises:
         errors.NotFound: There is no such token, or it is revoked.
     """
-    row = tx.execute(sa.select(*_TOKEN).where(_tokens.c.id == token_id, _tokens.c.revoked.is_(None)).limit(1)).first()
+    query = sa.select(*_TOKEN).where(_tokens.c.id == token_id, _tokens.c.revoked.is_(None))
+    row = tx.execute(query.with_for_update()).first()
     if row is None:
         raise errors.NotFound(f"No valid token has the id {token_id}.", 3500)
     ended = sa.or_(_tokens.c.id == token_id, _tokens.c.parent_id == token_id)
@@ -244,12 +255,7 @@ def holder(tx: Transaction, text: str, now: datetime) -> UserId | None:
 
 def authenticate(tx: Transaction, text: str, now: datetime) -> User | None:
     """Return whose access token this is; None when it is not valid (any more). One indexed read."""
-    query = (
-        sa.select(*_USER)
-        .join(_tokens, _tokens.c.user_id == _users.c.id)
-        .where(_tokens.c.digest == _digest(text), *_is_valid("access", now))
-    )
-    row = tx.execute(query).first()
+    row = tx.execute(_HOLDER, {"digest": _digest(text), "kind": "access", "now": now}).first()
     return None if row is None else User(*row)
 
 
@@ -265,14 +271,8 @@ def _log_in(tx: Transaction, user_id: UserId, now: datetime, parent_id: TokenId 
 
 
 def _find_valid(tx: Transaction, text: str, kind: TokenKind, now: datetime) -> Token | None:
-    query = sa.select(*_TOKEN).where(_tokens.c.digest == _digest(text), *_is_valid(kind, now))
-    row = tx.execute(query).first()
+    row = tx.execute(_VALID, {"digest": _digest(text), "kind": kind, "now": now}).first()
     return None if row is None else Token(*row)
-
-
-def _is_valid(kind: TokenKind, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    unexpired = sa.or_(_tokens.c.expires.is_(None), _tokens.c.expires > now)
-    return _tokens.c.kind == kind, _tokens.c.revoked.is_(None), unexpired
 
 
 def _digest(text: str) -> str:
