@@ -161,8 +161,9 @@ class Worker:
                 worked = False
                 self._stopping.wait(1.0)
             if not worked:
-                # Jobs left to the others for `_PATIENCE` are looked at again after it.
-                news.wait(_IDLE_SECONDS if index < self._runners else _PATIENCE.total_seconds())
+                news.wait(_IDLE_SECONDS)
+                if index >= self._runners:
+                    self._stopping.wait(_PATIENCE.total_seconds())
 
     def _turn(self, index: int, slot: Slot) -> bool:
         """Do one job, or validate one; tell whether there was any."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running experiments on Aer, many in one call, so that none takes others with it when it fails."""
 
+import collections
 import dataclasses
 import functools
 import secrets
@@ -17,7 +18,7 @@ from chandelier.engines import circuits, methods, noise, programs, routes, usern
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, results, tasks
 
-#: Seeds of groups of experiments that run in different calls are this far apart.
+#: Where experiments that share a seed run in different calls, the seeds of the calls are this far apart.
 SEED_STRIDE: Final = 1_000_003
 SEED_RANGE: Final = 1 << 62
 
@@ -64,9 +65,11 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
     for way in ways:
         groups.setdefault(_group(way), []).append(way)
     outcomes: dict[int, Outcome] = {}
-    for number, (group, members) in enumerate(groups.items()):
+    calls: collections.Counter[int] = collections.Counter()
+    for group, members in groups.items():
         seed = group.seed if group.seed is not None else secrets.randbelow(1 << 31)
-        outcomes |= _run_group(members, target, limits, (seed + number * SEED_STRIDE) % SEED_RANGE)
+        outcomes |= _run_group(members, target, limits, (seed + calls[seed] * SEED_STRIDE) % SEED_RANGE)
+        calls[seed] += 1
     return [outcomes[way.experiment.index] for way in ways]
 
 

@@ -28,7 +28,7 @@ STEP: Final = 1.5e-6
 DRAW: Final = 1e-6
 #: Time for an experiment whatever it contains, s.
 START: Final = 2e-3
-#: Memory for a call of the simulator whatever it contains, and how much more than the state it takes.
+#: Memory for a call of the simulator whatever it contains, and how much more than itself a density matrix takes.
 BASE_MEMORY: Final = 64 << 20
 SLACK: Final = 1.25
 
@@ -177,7 +177,7 @@ def _candidates(case: Profile, method: str) -> list[str]:
         return [method]
     for name, only in methods.DECISIVE.items():
         if name in case.saves:
-            return [only]
+            return [only] if _saves_fit(case, only) else []
     state = [methods.STATEVECTOR]
     if case.mixed and not case.dynamic:
         state.append(methods.DENSITY_MATRIX)
@@ -194,7 +194,7 @@ def _saves_fit(case: Profile, name: str) -> bool:
 def _predicted(case: Profile, name: str) -> Plan:
     seconds, size = _MODELS[name](case)
     fixed = START + PREPARE * (case.small + case.large + case.waits + case.measures)
-    return Plan(name, fixed + seconds, int(BASE_MEMORY + SLACK * min(size, 1e18)))
+    return Plan(name, fixed + seconds, int(BASE_MEMORY + min(size, 1e18)))
 
 
 def _statevector(case: Profile) -> tuple[float, float]:
@@ -210,7 +210,7 @@ def _statevector(case: Profile) -> tuple[float, float]:
 def _density_matrix(case: Profile) -> tuple[float, float]:
     entries = 4.0**case.qubits
     once = DENSITY * entries * (case.large + SMALL * (case.small + case.waits) + 1)
-    return once * (case.shots if case.dynamic else 1) + DRAW * case.shots, 16 * entries
+    return once * (case.shots if case.dynamic else 1) + DRAW * case.shots, SLACK * 16 * entries
 
 
 def _stabilizer(case: Profile) -> tuple[float, float]:

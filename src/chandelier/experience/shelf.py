@@ -9,7 +9,7 @@ from chandelier import devices, errors
 from chandelier.devices import Device
 from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
-from chandelier.experience.filters import Bounds, Filter
+from chandelier.experience.filters import Filter
 from chandelier.gateway import Call
 from chandelier.jobs import records
 from chandelier.jobs.lifecycle import State
@@ -52,13 +52,13 @@ def document(call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
     return _Lookup(call.tx).document(call, job, versioned=versioned, whole=whole)
 
 
-def search(call: Call, *, versioned: bool) -> list[Found]:
-    """Return the caller's jobs that the request's filter asks for, with full documents.
+def search(call: Call, wanted: Filter, *, versioned: bool) -> list[Found]:
+    """Return the caller's jobs that a filter asks for, with full documents.
 
     Raises:
-        errors.Invalid: The filter is not one (code 1002), or would read too many jobs (1003).
+        errors.Invalid: The filter would read too many jobs (code 1003).
     """
-    return _search(call, call.tx, filters.parse(call.query.get("filter")), versioned=versioned)
+    return _search(call, call.tx, wanted, versioned=versioned)
 
 
 class _Lookup:
@@ -103,15 +103,19 @@ class _Lookup:
         view = documents.full if whole else documents.status
         return view(job, facts, versioned=versioned)
 
-    def candidate(self, call: Call, job: Job, *, versioned: bool) -> tuple[Document, Document]:
-        """Return both presentations, the asked one first; a filter may be meant for either (protocol 6.4)."""
+    def candidates(self, call: Call, job: Job, *, versioned: bool) -> tuple[Document, ...]:
+        """Return the presentations that a filter is judged on, the asked one first.
+
+        Clients that ask for the unversioned one wrote filters in terms of either (protocol 6.4).
+        """
         facts = self.facts(call, job, steps=False)
-        return documents.full(job, facts, versioned=versioned), documents.status(job, facts, versioned=not versioned)
+        asked = documents.full(job, facts, versioned=versioned)
+        return (asked,) if versioned else (asked, documents.status(job, facts, versioned=True))
 
 
 def _search(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> list[Found]:
     rules = call.cloud.rules
-    query = _query(call, tx, filters.bounds(wanted.where), wanted)
+    query = _query(call, tx, wanted, versioned=versioned)
     if query is None:
         return []
     asked = wanted.limit or rules.default_list_limit
@@ -136,7 +140,7 @@ def _scan(
         page = records.find(tx, query)
         read += len(page)
         for job in page:
-            presented = lookup.candidate(call, job, versioned=versioned)
+            presented = lookup.candidates(call, job, versioned=versioned)
             if filters.matches(wanted.where, *presented):
                 found.append(Found(job, presented[0]))
         if len(page) < query.limit:
@@ -152,9 +156,10 @@ def _scan(
     return found if enough is None else found[:enough]
 
 
-def _query(call: Call, tx: Transaction, bounds: Bounds, wanted: Filter) -> Query | None:
+def _query(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> Query | None:
     """Return what of the filter the indexes can answer; None if nothing can match."""
-    states = None if bounds.statuses is None else _states(bounds.statuses)
+    bounds = filters.bounds(wanted.where)
+    states = None if bounds.statuses is None else _states(bounds.statuses, versioned=versioned)
     device_ids = None
     if bounds.devices is not None:
         device_ids = frozenset(device.id for device in devices.list_(tx) if device.name in bounds.devices)
@@ -174,9 +179,13 @@ def _query(call: Call, tx: Transaction, bounds: Bounds, wanted: Filter) -> Query
     )
 
 
-def _states(statuses: frozenset[str]) -> frozenset[State]:
-    """Return the states that are shown as one of `statuses` in either presentation."""
-    return frozenset(state for state in State if statuses & {str(state), str(documents.UNVERSIONED[state])})
+def _states(statuses: frozenset[str], *, versioned: bool) -> frozenset[State]:
+    """Return the states that are shown as one of `statuses` in a presentation that the filter is judged on."""
+    return frozenset(
+        state
+        for state in State
+        if str(state) in statuses or (not versioned and str(documents.UNVERSIONED[state]) in statuses)
+    )
 
 
 def _moment(milliseconds: int | None) -> datetime | None:
