@@ -4,6 +4,7 @@
 import contextlib
 import fcntl
 import logging
+import os
 import signal
 import socket
 import sys
@@ -158,7 +159,7 @@ def _listen(settings: Settings) -> socket.socket:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except (OSError, OverflowError) as failure:
-        reason = getattr(failure, "strerror", None) or str(failure)
+        reason = os.strerror(failure.errno) if isinstance(failure, OSError) and failure.errno else str(failure)
         raise errors.Unavailable(
             f"Cannot listen on {settings.host} port {settings.port}: {reason}. Choose another with --port.", 1008
         ) from failure

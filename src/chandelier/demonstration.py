@@ -20,7 +20,7 @@ _SHOTS: Final = 4096
 _SIMULATOR: Final = "ibmq_qasm_simulator"
 _DEVICE: Final = "ibmq_manila"
 _PATIENCE_SECONDS: Final = 120.0
-_BAR: Final = 30
+_BAR: Final = 26
 
 
 def run(settings: Settings, *, as_json: bool) -> None:
@@ -112,46 +112,53 @@ def _request(url: str, body: Any, access: str | None = None) -> Any:
 
 
 def _print_histograms(console: Console, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Print both columns beside each other, within 80 characters."""
     outcomes = sorted({outcome for column in counts.values() for outcome in column})
-    width = _BAR + 9
-    heads = (f"{_SIMULATOR} (ideal)", f"{_DEVICE} (noisy)")
-    console.print("\n     " + "".join(f"{head:{width}}" for head in heads), markup=False)
+    heads = (f"{_SIMULATOR}, ideal", f"{_DEVICE}, noisy")
+    console.print("\n     " + "  ".join(f"{head:{_BAR + 8}}" for head in heads), markup=False)
     for outcome in outcomes:
         line = Text(f"{outcome}   ")
         for column, colour in zip(counts.values(), ("cyan", "magenta"), strict=True):
             share = column.get(outcome, 0) / _SHOTS
             bar = "█" * max(round(share * _BAR), 1 if share else 0)
             line.append(f"{bar:{_BAR}}", style=colour)
-            line.append(f" {100 * share:5.1f} % ")
+            line.append(f" {100 * share:5.1f} %  ")
         console.print(line)
 
 
 def _snippets(url: str, token: str) -> str:
     """Return three ways to use the cloud, ready to paste."""
+    bell = json.dumps(_bell(device=True)["experiments"][0]["instructions"])
     return f"""
 Operator's API token
 {token}
 
-Old Qiskit (pip install 'qiskit-ibmq-provider==0.20.2' 'qiskit-terra==0.25.3' 'requests<2.34', Python 3.11)
+── Old Qiskit ── Python 3.11, pip install 'qiskit-ibmq-provider==0.20.2' 'qiskit-terra==0.25.3' 'requests<2.34'
 
-    from qiskit import IBMQ, QuantumCircuit, execute
-    provider = IBMQ.enable_account("{token}", "{url}/api")
-    bell = QuantumCircuit(2)
-    bell.h(0)
-    bell.cx(0, 1)
-    bell.measure_all()
-    print(execute(bell, provider.get_backend("{_DEVICE}")).result().get_counts())
+from qiskit import IBMQ, QuantumCircuit, execute
+provider = IBMQ.enable_account("{token}", "{url}/api")
+bell = QuantumCircuit(2)
+bell.h(0)
+bell.cx(0, 1)
+bell.measure_all()
+print(execute(bell, provider.get_backend("{_DEVICE}")).result().get_counts())
 
-Plain Python (pip install requests)
+── Plain Python ── pip install requests
 
-    import requests
-    api = "{url}/api"
-    login = requests.post(api + "/users/loginWithToken", json={{"apiToken": "{token}"}}).json()
-    devices = requests.get(api + "/Backends", headers={{"X-Access-Token": login["id"]}}).json()
-    print([device["name"] for device in devices])
+import requests, time
+api, token = "{url}/api", "{token}"
+me = {{"X-Access-Token": requests.post(f"{{api}}/users/loginWithToken", json={{"apiToken": token}}).json()["id"]}}
+bell = {bell}
+qobj = {{"qobj_id": "bell", "type": "QASM", "schema_version": "1.3.0", "header": {{}},
+        "config": {{"shots": 1024, "memory_slots": 2}}, "experiments": [{{"instructions": bell}}]}}
+job = requests.post(f"{{api}}/Jobs", headers=me, json={{"backend": {{"name": "{_DEVICE}"}}, "qObject": qobj}}).json()
+while "qObjectResult" not in job and "error" not in job:
+    time.sleep(0.1)
+    job = requests.get(f"{{api}}/Jobs/{{job['id']}}", headers=me).json()
+print(job["qObjectResult"]["results"][0]["data"]["counts"])
 
-Shell
+── Shell ──
 
-    curl -s {url}/api/Backends/{_DEVICE}/queue/status
-    curl -s -d apiToken={token} {url}/api/users/loginWithToken
+curl -s {url}/api/Backends/{_DEVICE}/queue/status
+curl -s -d apiToken={token} {url}/api/users/loginWithToken
 """

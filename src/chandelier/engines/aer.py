@@ -156,7 +156,10 @@ def _call(
         noise_model=noise_model(ways, target),
         max_memory_mb=max(limits.memory_bytes >> 20, 1),
     )
-    return list(job.result().results)
+    result = job.result()
+    if len(result.results) != len(built):  # Aer gave up on the call as a whole
+        raise RuntimeError(str(result.status).removeprefix("ERROR:").strip())
+    return list(result.results)
 
 
 @functools.cache

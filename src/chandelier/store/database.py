@@ -209,6 +209,11 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
+def _in_transaction(connection: sa.Connection) -> bool:
+    """Tell whether the transaction still stands: on a full disk SQLite undoes all of it, and a commit says nothing."""
+    return bool(connection.connection.driver_connection.in_transaction)  # type: ignore[union-attr]
+
+
 class _Write:
     """A function waiting for the writer, and the future its caller waits for."""
 
@@ -323,6 +328,8 @@ class _SqliteWriter:
             with _translated(), connection.begin():
                 for write in batch:
                     write.run(connection)
+                    if write.failure is not None and not _in_transaction(connection):
+                        raise write.failure
         except Exception as failure:  # noqa: BLE001  # every caller of the batch is told
             for write in batch:
                 write.failure = write.failure or failure
