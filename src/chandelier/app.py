@@ -27,6 +27,7 @@ from chandelier.worker import Budget, Worker
 
 _log = logging.getLogger(__name__)
 
+_SWITCH_SECONDS: Final = 0.0005
 #: The module that pool children serve; known by name only, so that this process never loads Qiskit.
 ENGINE: Final = "chandelier.engines.child"
 
@@ -41,6 +42,8 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         errors.Unavailable: The folder is not initialised or served by another process, or the port is in use.
     """
     _set_up_logging(settings.log_level)
+    # A request crosses several threads, and each crossing waits for up to this long while another thread computes.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     opened = setup.open_store(settings)
     with contextlib.ExitStack() as stack:
         stack.callback(opened.close)

@@ -167,11 +167,13 @@ class Worker:
 
     def _turn(self, index: int, slot: Slot) -> bool:
         """Do one job, or validate one; tell whether there was any."""
+        # Looking costs the one writer nothing, and of several slots that wake all but one look in vain.
+        if not self._store.read(lambda tx: claims.is_waiting(tx, self._ranking)):
+            return False
         claim = self._store.write(lambda tx: self._claim(tx, index))
         if claim is None:
             return False
         work = self._works[index]
-        stop = self._store.bell.listen(f"job:{claim.job.id}", self._keep.set)
         try:
             running: Claim | None = claim
             if claim.job.state is State.VALIDATING:
@@ -183,7 +185,6 @@ class Worker:
             self._release(claim)
             self._store.objects.delete("results", claim.token)
         finally:
-            stop()
             work.begin(None)
         return True
 
@@ -264,6 +265,7 @@ class Worker:
     def _ask(self, slot: Slot, work: _Work, claim: Claim, task: tasks.Task, seconds: float) -> tasks.Reply | None:
         """Have a child do a task; None if the job was given back, because the child was lost."""
         work.begin(claim)
+        stop = self._store.bell.listen(f"job:{claim.job.id}", self._keep.set)
         try:
             call = slot.start(tasks.encode(task))
             work.calling(call)
@@ -285,6 +287,8 @@ class Worker:
             _log.error("No child process for job %s: %s", claim.job.id, failure.message)
             self._give_back(claim, died=False)
             self._stopping.wait(1.0)
+        finally:
+            stop()
         return None
 
     def _give_back(self, claim: Claim, *, died: bool) -> None:

@@ -15,7 +15,7 @@ from chandelier import errors
 
 #: No device comes near these; they keep absurd numbers out of arithmetic and storage.
 MAX_EXPERIMENTS: Final = 100_000
-MAX_SHOTS: Final = 100_000_000
+MAX_SHOTS: Final = 2**53
 MAX_INDEX: Final = 1_000_000
 
 DEFAULT_SHOTS: Final = 1024

@@ -57,6 +57,11 @@ class LeaseLost(Exception):
     """The job is not the claimant's (any more): cancelled, reaped or taken by another."""
 
 
+def is_waiting(tx: Transaction, ranking: Ranking) -> bool:
+    """Tell whether any job waits to be validated or to run; only a look, which promises nothing."""
+    return records.oldest(tx, State.VALIDATING, without=_LEASED) is not None or ranking(tx) is not None
+
+
 def claim_validation(
     tx: Transaction, holder: str, now: datetime, *, waiting_since: datetime | None = None
 ) -> Claim | None:

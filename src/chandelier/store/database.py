@@ -72,8 +72,9 @@ def from_milliseconds(milliseconds: int) -> datetime:
 class Transaction:
     """One open transaction: what core functions call `tx`."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, *, writing: bool = True) -> None:
         self._connection = connection
+        self._writing = writing
         self.topics: list[str] = []
 
     @property
@@ -84,7 +85,7 @@ class Transaction:
     @property
     def skips_locked(self) -> bool:
         """Whether rows can be claimed by several writers at once (`FOR UPDATE SKIP LOCKED`)."""
-        return self._connection.dialect.name == "postgresql"
+        return self._writing and self._connection.dialect.name == "postgresql"
 
     def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[*tuple[Any, ...]]:
         """Run one statement (`rows`: one mapping or a list of them) and return its result."""
@@ -104,9 +105,9 @@ def insert_if_absent(tx: Transaction, table: sa.Table, row: dict[str, Any]) -> b
 
 @functools.cache
 def _inserting(table: sa.Table, on_postgresql: bool) -> sa.Insert:
-    if on_postgresql:
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+    insert = postgresql.insert if on_postgresql else sqlite.insert
+    # Of an insertion the number of rows is forgotten unless it is asked for.
+    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 class Database:
@@ -143,7 +144,7 @@ class Database:
     def reading(self) -> Iterator[Transaction]:
         """Open one consistent view of the database; nothing may be written through it."""
         with _translated(), self._engine.connect() as connection, connection.begin():
-            yield Transaction(connection)
+            yield Transaction(connection, writing=False)
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on one consistent view of the database and return what it returns."""
@@ -187,6 +188,12 @@ def _translated() -> Iterator[None]:
     except (sa.exc.OperationalError, sa.exc.TimeoutError) as failure:
         reason = getattr(failure, "orig", None) or failure
         raise errors.Unavailable(f"The database does not answer: {reason}", 1008) from failure
+    except sa.exc.DatabaseError as failure:
+        if type(failure) is not sa.exc.DatabaseError:
+            raise  # a constraint, say: a fault of ours, not of the database
+        raise errors.Unavailable(
+            f"The database is damaged: {failure.orig}. Restore it from a backup.", 1008
+        ) from failure
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
@@ -209,9 +216,14 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _in_transaction(connection: sa.Connection) -> bool:
-    """Tell whether the transaction still stands: on a full disk SQLite undoes all of it, and a commit says nothing."""
-    return bool(connection.connection.driver_connection.in_transaction)  # type: ignore[union-attr]
+def _check_standing(connection: sa.Connection, write: "_Write") -> None:
+    """Raise what a write failed with if its neighbours are undone too, as SQLite does on a full disk.
+
+    The commit would say nothing of it.
+    """
+    driver: Any = connection.connection.driver_connection
+    if write.failure is not None and not driver.in_transaction:
+        raise write.failure
 
 
 class _Write:
@@ -328,8 +340,7 @@ class _SqliteWriter:
             with _translated(), connection.begin():
                 for write in batch:
                     write.run(connection)
-                    if write.failure is not None and not _in_transaction(connection):
-                        raise write.failure
+                    _check_standing(connection, write)
         except Exception as failure:  # noqa: BLE001  # every caller of the batch is told
             for write in batch:
                 write.failure = write.failure or failure
