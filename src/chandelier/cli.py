@@ -2,6 +2,7 @@
 """The command line: set up, serve, and administer a cloud from the shell."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 
 def run() -> None:
     """Run the command line; what a user did wrong is one sentence on standard error and exit status 1."""
+    os.umask(0o077)  # what is written here is nobody else's to read
     try:
         app(prog_name="chandelier")
     except errors.ChandelierError as failure:

@@ -32,6 +32,10 @@ from chandelier.tenancy.access import Principal
 _log = logging.getLogger(__name__)
 
 _encode: Final = msgspec.json.Encoder().encode
+#: Longest body of a request that carries no program, in bytes.
+_SMALL: Final = 1 << 20
+#: Longest body that is read before the caller is known: the oldest clients send their token in it.
+_ANONYMOUS: Final = 8 << 20
 _token_in_body: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -103,6 +107,7 @@ class Cloud:
         self.rules = rules
         self.logins = Throttle(rules.logins_per_minute)
         self.failures = Throttle(rules.login_failures_per_minute)
+        self.failures_of_address = Throttle(10 * rules.login_failures_per_minute)
 
 
 class Call:
@@ -146,13 +151,18 @@ class Call:
         assert self._principal is not None
         return self._principal
 
+    @property
+    def open_token(self) -> str | None:
+        """The token, if it came in the header or in the query string."""
+        return self.headers.get("x-access-token") or self.query.get("access_token")
+
     def authenticate(self) -> None:
         """Find the token in one of its three places and learn whose it is.
 
         Raises:
             errors.Unauthenticated: There is none, or it is not valid (any more).
         """
-        token = self.headers.get("x-access-token") or self.query.get("access_token") or _body_token(self.body)
+        token = self.open_token or _body_token(self.body)
         self.authenticate_as(token)
 
     def authenticate_as(self, token: str | None) -> None:
@@ -184,8 +194,10 @@ class Call:
             return msgspec.json.decode(self.body or b"{}", type=shape)
         except msgspec.ValidationError as failure:
             raise errors.Invalid(f"The request body is not as documented: {failure}", 1000) from failure
-        except msgspec.DecodeError as failure:
+        except (msgspec.DecodeError, UnicodeDecodeError) as failure:
             raise errors.Invalid(f"The request body is not JSON: {failure}", 1000) from failure
+        except RecursionError as failure:
+            raise errors.Invalid("The request body is nested too deeply.", 1000) from failure
 
 
 Handler = Callable[[Call], Answer]
@@ -201,6 +213,7 @@ class Route(msgspec.Struct, frozen=True):
         public: Needs no token.
         quick: Does one indexed read and nothing that can wait, so the event loop may run it.
         prefixed: Exists under the project prefix too.
+        large: Takes programs, so its body may be as large as they.
         admit: For uploads: checks, before the body is read, that it may be sent.
     """
 
@@ -211,6 +224,7 @@ class Route(msgspec.Struct, frozen=True):
     public: bool = False
     quick: bool = False
     prefixed: bool = False
+    large: bool = False
     admit: Handler | None = None
 
 
@@ -283,10 +297,21 @@ def unforeseen() -> errors.ChandelierError:
 async def _answer(cloud: Cloud, route: Route, request: Request) -> Response:
     if route.admit is not None:
         return await _answer_upload(cloud, route, request)
-    call = Call(cloud, request, await _read(request, cloud.rules.max_job_bytes + 65536))
+    call = Call(cloud, request)
+    call.body = await _read(request, await _body_limit(route, call))
     if route.quick and cloud.store.database.embedded:
         return _respond(_serve(route, call))
     return _respond(await run_in_threadpool(_serve, route, call))
+
+
+async def _body_limit(route: Route, call: Call) -> int:
+    """Return how long a body may be: long ones are read only where they belong, and from those who are known."""
+    if not route.large:
+        return _SMALL
+    if call.open_token is None or 0 <= _length(call.headers) <= _ANONYMOUS:
+        return _ANONYMOUS
+    await run_in_threadpool(_admit, Call.authenticate, call)
+    return call.cloud.rules.max_job_bytes + _SMALL
 
 
 async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Response:
@@ -303,7 +328,7 @@ async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Respon
         return _respond(await run_in_threadpool(_serve, route, call))
 
 
-def _admit(check: Handler, call: Call) -> None:
+def _admit(check: Callable[[Call], object], call: Call) -> None:
     try:
         check(call)
     finally:
@@ -338,8 +363,13 @@ async def _read(request: Request, limit: int) -> bytes:
 
 
 def _check_length(request: Request, limit: int) -> None:
-    length = request.headers.get("content-length", "0")
-    _check_size(int(length) if length.isascii() and length.isdigit() else 0, limit)
+    _check_size(_length(request.headers), limit)
+
+
+def _length(headers: Headers) -> int:
+    """Return the length that a request announces; -1 if it announces none."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else -1
 
 
 def _check_size(size: int, limit: int) -> None:
@@ -355,5 +385,5 @@ def _body_token(body: bytes) -> str | None:
     try:
         token = _token_in_body.decode(body).get("access_token")
         return None if token is None else msgspec.json.decode(token, type=str)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -32,7 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         job_seconds: Processor time, and wall-clock time, that one job may use, s.
         validation_seconds: The same for opening and checking a program, s.
         url_seconds: How long a signed upload or download URL is valid, s.
-        login_failures_per_minute: Failed logins allowed for one account, and ten times as many for one address.
+        login_failures_per_minute: Wrong passwords allowed for one account, and ten times as many from one address;
+            also wrong tokens from one address.
         logins_per_minute: Logins of any outcome allowed for one address.
         stop_seconds: How long running jobs may go on when the server is told to stop, s.
         default_list_limit: Jobs in a list when the client names no number.

@@ -53,7 +53,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/Jobs/status", lists.status_unversioned, "The same for clients before 2020.", prefixed=True),
     Route("GET", "/Jobs/v/1", lists.full_versioned, "List jobs.", prefixed=True),
     Route("GET", "/Jobs", lists.full_unversioned, "The same for clients before 2020.", prefixed=True),
-    Route("POST", "/Jobs", jobs.submit, "Submit a job.", prefixed=True),
+    Route("POST", "/Jobs", jobs.submit, "Submit a job.", prefixed=True, large=True),
     _job("GET", "/status/v/1", jobs.status_versioned, "Get a job's state.", quick=True),
     _job("GET", "/status", jobs.status_unversioned, "The same for clients before 2020.", quick=True),
     _job("GET", "/v/1", jobs.get_versioned, "Get a job."),

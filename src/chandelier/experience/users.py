@@ -56,14 +56,14 @@ def _by_token(call: Call, token: str) -> Login:
 
 
 def _by_password(call: Call, email: str, password: str) -> Login:
-    failures = call.cloud.failures
+    cloud = call.cloud
     account = f"account {email.strip().lower()}"
-    _refuse_if(max(failures.wait(account), failures.wait(call.address)))
+    _refuse_if(max(cloud.failures.wait(account), cloud.failures_of_address.wait(call.address)))
     try:
         return users.login_with_password(call.store, email, password, call.now)
     except errors.Unauthenticated:
-        failures.count(account)
-        failures.count(call.address)
+        cloud.failures.count(account)
+        cloud.failures_of_address.count(call.address)
         raise
 
 

@@ -407,7 +407,7 @@ def _next_time(tx: Transaction, now: datetime) -> datetime:
 @functools.cache
 def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
     """Return the statement that moves the job `:job` to a step, if it may, and sets some columns."""
-    allowed = sa.or_(*(_jobs.c.state == source for source in sorted(lifecycle.sources(step))))
+    allowed = sa.or_(sa.false(), *(_jobs.c.state == source for source in sorted(lifecycle.sources(step))))
     update = sa.update(_jobs).where(_jobs.c.id == sa.bindparam("job"), allowed)
     return update.values({column: sa.bindparam(column) for column in columns})
 

@@ -8,6 +8,7 @@ only slow down each request. Passwords are chosen by people and hashed with argo
 import hashlib
 import re
 import secrets
+import threading
 from datetime import datetime, timedelta
 from typing import Final, Literal, NewType
 
@@ -26,6 +27,8 @@ TokenKind = Literal["api", "access"]
 ACCESS_LIFETIME: Final = timedelta(days=14)
 
 _hasher: Final = argon2.PasswordHasher()
+# Each check takes 64 MiB and a core for a moment: a crowd of logins waits in line.
+_verifying: Final = threading.BoundedSemaphore(2)
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
 _users: Final = sa.Table(
@@ -239,7 +242,8 @@ def login_with_password(store: Store, email: str, password: str, now: datetime) 
     # An unknown address costs as much time as a wrong password, so that neither can be told from the other.
     stored = row.password_hash if row is not None and row.password_hash else _DUMMY_HASH
     try:
-        _hasher.verify(stored, password)
+        with _verifying:
+            _hasher.verify(stored, password)
     except argon2.exceptions.VerificationError:
         row = None
     if row is None or row.password_hash is None:
