@@ -14,15 +14,13 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from chandelier import errors
-from chandelier.engines import circuits, methods, noise, programs, routes, usernoise
+from chandelier.engines import circuits, matrices, methods, noise, programs, routes, usernoise
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, results, tasks
 
 #: Where experiments that share a seed run in different calls, the seeds of the calls are this far apart.
 SEED_STRIDE: Final = 1_000_003
 SEED_RANGE: Final = 1 << 62
-
-_PREFIX: Final = "snapshot:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +156,7 @@ def _call(
     )
     result = job.result()
     if len(result.results) != len(built):  # Aer gave up on the call as a whole
-        raise RuntimeError(str(result.status).removeprefix("ERROR:").strip())
+        raise errors.ProgramRefused(str(result.status).removeprefix("ERROR:").strip(), 8021)
     return list(result.results)
 
 
@@ -213,11 +211,11 @@ def _data(experiment: programs.Opened, circuit: circuits.Circuit, raw: Mapping[s
     """The data of an experiment: counts and shots without the hidden bits, and what was saved."""
     visible = (1 << circuit.slots) - 1
     saved = {key: plain(value) for key, value in raw.items() if key not in {"counts", "memory"}}
-    data: dict[str, Any] = {key: value for key, value in saved.items() if not key.startswith(_PREFIX)}
+    data: dict[str, Any] = {key: value for key, value in saved.items() if not key.startswith(matrices.SNAPSHOT_PREFIX)}
     snapshots: dict[str, dict[str, Any]] = {}
     for key, value in saved.items():
-        if key.startswith(_PREFIX):
-            kind, label = key.removeprefix(_PREFIX).split(":", 1)
+        if key.startswith(matrices.SNAPSHOT_PREFIX):
+            kind, label = key.removeprefix(matrices.SNAPSHOT_PREFIX).split(":", 1)
             shown = {"values": value} if kind == "probabilities" else value
             snapshots.setdefault(kind, {})[label] = [shown]
     if snapshots:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from chandelier import errors
-from chandelier.engines import gates, methods, programs
+from chandelier.engines import gates, matrices, methods, programs
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, tasks
 
@@ -112,7 +112,9 @@ def profile(steps: Sequence[qobj.Instruction], *, shots: int, noisy: bool) -> Pr
         resets=any(step.name in {"reset", "initialize"} for step in steps),
         clifford=all(step.name in gates.CLIFFORD for step in acting),
         t_gates=sum(step.name not in gates.CLIFFORD for step in acting),
-        saves=frozenset(step.name for step in steps if methods.saves(step.name) or step.name[:4] == "set_"),
+        saves=frozenset(
+            matrices.saved_as(step) for step in steps if methods.saves(step.name) or step.name.startswith("set_")
+        ),
         bonds=_bonds(active, large),
         shots=shots,
     )
@@ -196,7 +198,7 @@ def _candidates(case: Profile, method: str) -> list[str]:
 
 
 def _saves_fit(case: Profile, name: str) -> bool:
-    return all(save == "snapshot" or save in methods.METHODS[name].others for save in case.saves)
+    return case.saves <= methods.METHODS[name].others
 
 
 def _predicted(case: Profile, name: str) -> Plan:

@@ -36,6 +36,9 @@ SNAPSHOTS: Final[Mapping[str, str]] = {
     "stabilizer": "save_stabilizer",
 }
 
+#: Start of the label under which a snapshot is saved, so that it can be told from what the user saved.
+SNAPSHOT_PREFIX: Final = "snapshot:"
+
 _SAVES: Final[Mapping[str, Callable[..., Instruction]]] = {
     "save_clifford": aer.SaveClifford,
     "save_density_matrix": aer.SaveDensityMatrix,
@@ -243,15 +246,22 @@ def _save_amplitudes(instruction: qobj.Instruction, count: int) -> Operation:
 
 
 def _snapshot(instruction: qobj.Instruction, count: int) -> Operation:
-    kind = instruction.snapshot_type or instruction.kind or "statevector"
+    kind = _kind(instruction)
     if kind not in SNAPSHOTS:
         raise errors.ProgramRefused(f"snapshots of type {kind!r} are not supported", 8010)
-    return _SAVES[SNAPSHOTS[kind]](count, label=snapshot_label(kind, instruction.label or ""))
+    label = f"{SNAPSHOT_PREFIX}{kind}:{instruction.label or ''}"
+    return _SAVES[SNAPSHOTS[kind]](count, label=label)
 
 
-def snapshot_label(kind: str, label: str) -> str:
-    """The name under which a snapshot is saved, so that it can be told from what the user saved."""
-    return f"snapshot:{kind}:{label}"
+def saved_as(instruction: qobj.Instruction) -> str:
+    """Name of the instruction that does what this one does: a snapshot's by its type, else its own."""
+    if instruction.name != "snapshot":
+        return instruction.name
+    return SNAPSHOTS.get(_kind(instruction), instruction.name)
+
+
+def _kind(instruction: qobj.Instruction) -> str:
+    return instruction.snapshot_type or instruction.kind or "statevector"
 
 
 def _only(params: qobj.Json) -> qobj.Json:

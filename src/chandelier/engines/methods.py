@@ -90,8 +90,6 @@ DECISIVE: Final[Mapping[str, str]] = {
 
 def takes(method: str, name: str) -> bool:
     """Whether a method can do an instruction; `automatic` can do what any can."""
-    if name == "snapshot":
-        return method in {AUTOMATIC, *METHODS}
     if method == AUTOMATIC:
         return any(name in row.gates or name in row.others for row in METHODS.values())
     row = METHODS[method]

@@ -161,14 +161,14 @@ def _check_simulated(step: qobj.Instruction, how: str, target: targets.Target) -
     if not methods.known(step.name):
         code = 8010 if step.name in SIMULATED or methods.saves(step.name) else 8001
         refuse(code, f"{target.name} does not know {step.name[:60]!r}. {TRANSPILE}")
-    if not methods.takes(how, step.name):
-        refuse(8001, f"{step.name} is not among what {target.name} can simulate ({how}). {TRANSPILE}")
     if step.name in gates.SHAPES:
         gates.parameters(step.name, len(step.qubits or ()), step.params)
+    elif not step.qubits:
+        refuse(8004, "it names no qubits")
     else:
-        if not step.qubits:
-            refuse(8004, "it names no qubits")
         matrices.operation(step)
+    if not methods.takes(how, matrices.saved_as(step)):
+        refuse(8001, f"{step.name} is not among what {target.name} can simulate ({how}). {TRANSPILE}")
 
 
 def _check_gate(step: qobj.Instruction, target: targets.Target) -> None:

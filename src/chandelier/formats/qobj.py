@@ -23,7 +23,6 @@ DEFAULT_SHOTS: Final = 1024
 #: A JSON value of which nothing is known yet.
 Json = Any
 
-Shots = Annotated[int, msgspec.Meta(ge=1, le=MAX_SHOTS)]
 Index = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
 
 #: One client writes its enumeration as a number.
@@ -49,7 +48,7 @@ class Config(msgspec.Struct, frozen=True):
         calibrations: Pulses that replace gates.
     """
 
-    shots: Shots | None = None
+    shots: int | None = None
     memory_slots: Index | None = None
     n_qubits: Index | None = None
     memory: bool | None = None
@@ -190,6 +189,9 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
     kind = None if isinstance(wire.type, bool) else _TYPES.get(wire.type)
     if kind is None:
         raise errors.Invalid(f"The Qobj's `type` is {wire.type!r}; it must be 'QASM' or 'PULSE'.", 8000)
+    shots = wire.config.shots if wire.config is not None else None
+    if shots is not None and not 1 <= shots <= MAX_SHOTS:
+        raise errors.Invalid(f"The Qobj asks for {shots} shots; it must ask for 1 or more.", 8006)
     experiments = wire.experiments if wire.experiments is not None else wire.experiements
     if experiments is None:
         raise errors.Invalid("The Qobj has no `experiments`.", 8000)
