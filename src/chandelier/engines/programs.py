@@ -38,7 +38,7 @@ class Opened:
     @property
     def shots(self) -> int:
         """Repetitions asked for."""
-        return self.config.shots or qobj.DEFAULT_SHOTS
+        return qobj.DEFAULT_SHOTS if self.config.shots is None else self.config.shots
 
     @property
     def seed(self) -> int | None:

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the tables of the reference pages from the code that they describe.
+
+`python scripts/reference.py` after changing settings, error codes, commands, routes, states or devices. The tables
+stand between two comments, `<!-- generated: NAME -->` and `<!-- end: NAME -->`; the rest of a page is written by hand.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import typer
+
+from chandelier import cli, errors, experience, gateway
+from chandelier.experience import documents
+from chandelier.formats import simulators, snapshots
+from chandelier.jobs import lifecycle
+from chandelier.settings import Settings
+
+ROOT: Final = Path(__file__).parent.parent
+FOLDER: Final = ROOT / "docs" / "reference"
+_MARKED: Final = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table; a bar inside a cell is escaped."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def code(text: object) -> str:
+    """Return a text as code, and nothing for an empty one."""
+    return f"`{text}`" if str(text) else ""
+
+
+def settings() -> str:
+    """Return the settings, from the docstring and the defaults of `Settings`."""
+    documented = dict(described(Settings))
+    rows = [
+        (code(name), default(value), variable(name, value), documented[name])
+        for name, value in msgspec.structs.asdict(Settings()).items()
+    ]
+    return table(("Setting", "Default", "Variable", "Meaning"), rows)
+
+
+def described(kind: type) -> Iterator[tuple[str, str]]:
+    """Yield the fields that a class's docstring describes under `Attributes:`."""
+    _, _, section = (inspect.getdoc(kind) or "").partition("Attributes:\n")
+    for name, text in re.findall(r"^    (\w+): (.*(?:\n      .*)*)", section, re.MULTILINE):
+        yield name, " ".join(text.split())
+
+
+def variable(name: str, value: object) -> str:
+    """Return the variable of a setting; a table of names has none, since a variable is one text."""
+    return "file only" if isinstance(value, dict) else code(f"CHANDELIER_{name.upper()}")
+
+
+def default(value: object) -> str:
+    """Return a default as it would stand in the file, a number of bytes in words too."""
+    if value in ("", {}):
+        return "empty"
+    if isinstance(value, int) and value % 2**20 == 0 and value:
+        size = f"{value // 2**30} GiB" if value % 2**30 == 0 else f"{value // 2**20} MiB"
+        return f"`{value}` ({size})"
+    return code(f'"{value}"' if isinstance(value, str | Path) else value)
+
+
+def error_kinds() -> str:
+    """Return the kinds of errors with their HTTP status."""
+    heads = ("Kind (`name`)", "HTTP status", "Means")
+    rows = [
+        (code(kind.kind), status, (inspect.getdoc(kind) or "").splitlines()[0])
+        for kind, status in experience.STATUS.items()
+    ]
+    exceptions = [
+        f"Code {number} is answered with status {status}." for number, status in experience.STATUS_OF_CODE.items()
+    ]
+    return table(heads, rows) + "\n" + " ".join(exceptions) + "\n"
+
+
+def request_errors() -> str:
+    """Return the codes that answer a request."""
+    return _codes(number for number in errors.CODES if number < 8000)
+
+
+def program_errors() -> str:
+    """Return the codes with which a job ends."""
+    return _codes(number for number in errors.CODES if number >= 8000)
+
+
+def _codes(numbers: Iterable[int]) -> str:
+    return table(("Code", "What it means and what to do"), ((number, errors.CODES[number]) for number in numbers))
+
+
+def commands() -> str:
+    """Return every command with its arguments and options."""
+    return "\n".join(_command(path, command) for path, command in walk(typer.main.get_command(cli.app), "chandelier"))
+
+
+def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the commands below one, with the words that call them."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield path, command
+        return
+    for name, inner in below.items():
+        yield from walk(inner, f"{path} {name}")
+
+
+def _command(path: str, command: Any) -> str:
+    arguments = [entry for entry in command.params if entry.param_type_name == "argument"]
+    options = [entry for entry in command.params if entry.param_type_name == "option"]
+    usage = " ".join([path, *(entry.name.upper() for entry in arguments), "[OPTIONS]"])
+    rows = [(code(entry.name.upper()), entry.help or "") for entry in arguments]
+    rows += [(code(_spelled(entry)), _meaning(entry)) for entry in options]
+    return f"### {path}\n\n{command.help}\n\n    {usage}\n\n{table(('Argument or option', 'Meaning'), rows)}"
+
+
+def _spelled(option: Any) -> str:
+    return option.opts[0] if option.is_flag else f"{option.opts[0]} {option.name.upper()}"
+
+
+def _meaning(option: Any) -> str:
+    parts = [option.help or ""]
+    if option.default not in (None, False, ""):
+        parts.append(f"Default: `{option.default}`.")
+    if option.envvar:
+        parts.append(f"Variable: `{option.envvar}`.")
+    return " ".join(parts)
+
+
+def routes() -> str:
+    """Return the endpoints, from the route table."""
+    heads = ("Method", "Path below `/api`", "Prefix", "Token", "What it does")
+    rows = [
+        (route.method, code(route.path), _yes(route.prefixed), _yes(not route.public), route.summary)
+        for route in experience.ROUTES
+    ]
+    return f"The prefix is `{gateway.PROJECT_PREFIX}`.\n\n" + table(heads, rows)
+
+
+def streams() -> str:
+    """Return the WebSockets."""
+    rows = [(code(path), "versioned" if versioned else "unversioned") for path, versioned in experience.STREAMS.items()]
+    return table(("Path below `/` and below `/api`", "Presentation"), rows)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def states() -> str:
+    """Return the states, how each is shown and where a job may go from it."""
+    rows = [
+        (
+            code(state),
+            code(documents.UNVERSIONED[state]),
+            ", ".join(code(end) for end in ends) or "nowhere: final",
+        )
+        for state, ends in lifecycle.MOVES.items()
+    ]
+    return table(("State, and versioned view", "Unversioned view", "May become"), rows)
+
+
+def diagram() -> str:
+    """Return the states as a diagram."""
+    moves = [f"    {start} --> {end}" for start, ends in lifecycle.MOVES.items() for end in ends]
+    finals = [f"    {state} --> [*]" for state, ends in lifecycle.MOVES.items() if not ends]
+    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> CREATING", *moves, *finals, "```", ""])
+
+
+def devices() -> str:
+    """Return the devices of a fresh installation, from the documents that it serves."""
+    heads = ("Served name", "Snapshot", "Qubits", "Basis gates", "Pairs", "Calibrated", "Shots", "Experiments")
+    return table(heads, (_device(name, snapshot) for name, snapshot in snapshots.DEFAULTS.items()))
+
+
+def _device(name: str, snapshot: str) -> Sequence[object]:
+    document = snapshots.load(snapshot, name)
+    configuration, properties = document.configuration, document.properties or {}
+    pairs = {frozenset(pair) for pair in configuration["coupling_map"] or []}
+    return (
+        code(name),
+        code(snapshot),
+        configuration["n_qubits"],
+        " ".join(configuration["basis_gates"]),
+        len(pairs),
+        f"{datetime.fromisoformat(properties['last_update_date']):%Y-%m-%d}",
+        configuration["max_shots"],
+        configuration["max_experiments"],
+    )
+
+
+def faults() -> str:
+    """Return what is marked faulty on the devices of a fresh installation."""
+    rows = []
+    for name, snapshot in snapshots.DEFAULTS.items():
+        properties = snapshots.load(snapshot, name).properties or {}
+        qubits = [index for index, records in enumerate(properties["qubits"]) if _faulty(records)]
+        gates = sorted(gate["name"] for gate in properties["gates"] if _faulty(gate["parameters"]))
+        pairs = [gate for gate in gates if "_" in gate]
+        if gates:
+            rows.append((code(name), ", ".join(map(str, qubits)) or "none", ", ".join(pairs) or "none"))
+    return table(("Device", "Faulty qubits", "Faulty two-qubit gates"), rows)
+
+
+def _faulty(records: Iterable[Mapping[str, Any]]) -> bool:
+    return any(entry["name"] == "operational" and entry["value"] == 0 for entry in records)
+
+
+def simulator_table() -> str:
+    """Return the simulators."""
+    rows = [
+        (code(name), simulator.n_qubits, code(simulator.method), simulator.description)
+        for name, simulator in simulators.SIMULATORS.items()
+    ]
+    return table(("Name", "Qubits", "Method", "Description"), rows)
+
+
+def snapshot_names() -> str:
+    """Return the names of all installed snapshots."""
+    return ", ".join(code(name) for name in snapshots.names()) + ".\n"
+
+
+#: Every generated part, by the name in its comments.
+PARTS: Final[Mapping[str, Callable[[], str]]] = {
+    "settings": settings,
+    "error-kinds": error_kinds,
+    "request-errors": request_errors,
+    "program-errors": program_errors,
+    "commands": commands,
+    "routes": routes,
+    "streams": streams,
+    "states": states,
+    "diagram": diagram,
+    "devices": devices,
+    "faults": faults,
+    "simulators": simulator_table,
+    "snapshots": snapshot_names,
+}
+
+
+def render(page: str) -> str:
+    """Return a page with its generated parts written anew."""
+    return _MARKED.sub(lambda match: f"{match[1]}\n{PARTS[match['name']]()}\n{match[3]}", page)
+
+
+def main() -> None:
+    """Write all reference pages."""
+    for path in sorted(FOLDER.glob("*.md")):
+        path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outcomes have the right statistics, repeat with their seed, and fail one by one."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from physics import Bench, Json, counts, gate, measure, p_value, program
+from qulacs import QuantumCircuit, QuantumState
+from qulacs.gate import CNOT, U3
+
+from chandelier.engines import aer
+from chandelier.formats import tasks
+
+SIMULATOR = "ibmq_qasm_simulator"
+
+
+@pytest.mark.parametrize("on", ["ibmq_qasm_simulator", "simulator_statevector", "simulator_mps"])
+def test_ideal_counts(bench: Bench, on: str) -> None:
+    """Counts of random circuits follow the exact probabilities of an independent simulator."""
+    rng = np.random.default_rng(11)
+    width = 4
+    steps: list[Json] = []
+    reference = QuantumCircuit(width)
+    for _ in range(6):
+        for qubit in range(width):
+            angles = [float(angle) for angle in rng.uniform(-np.pi, np.pi, 3)]
+            steps.append(gate("u3", [qubit], *angles))
+            reference.add_gate(U3(qubit, *angles))
+        control, flipped = (int(index) for index in rng.permutation(width)[:2])
+        steps.append(gate("cx", [control, flipped]))
+        reference.add_gate(CNOT(control, flipped))
+    state = QuantumState(width)
+    reference.update_quantum_state(state)
+    expected = np.abs(state.get_vector()) ** 2
+    result = bench.run(program([*steps, measure(*range(width))], shots=20_000), on)
+
+    assert p_value(counts(result), expected) > 1e-6
+
+
+def coins(count: int, **config: Any) -> Json:
+    """Some experiments of three coins each."""
+    return program(*[[gate("h", [0]), gate("h", [1]), gate("h", [2]), measure(0, 1, 2)]] * count, **config)
+
+
+@pytest.mark.parametrize("name", ["seed_simulator", "seed"])
+def test_a_seed_repeats_the_outcome(bench: Bench, name: str) -> None:
+    """The same seed gives the same shots, another seed others, under both names that clients use."""
+    config = {"shots": 50, "memory": True, "seed_simulator": None}
+    one, again, other = (bench.run(coins(2, **(config | {name: seed})), SIMULATOR)["results"] for seed in (42, 42, 43))
+
+    assert [entry["data"] for entry in one] == [entry["data"] for entry in again]
+    assert one[0]["data"] != other[0]["data"]
+    assert one[0]["data"] != one[1]["data"]
+    assert one[0]["seed_simulator"] == 42
+
+
+def test_a_recorded_seed_repeats_the_outcome(bench: Bench) -> None:
+    """Without a seed one is drawn, and recorded so that the outcome can be repeated."""
+    config = {"shots": 50, "memory": True}
+    drawn = bench.run(coins(1, **config, seed_simulator=None), SIMULATOR)["results"][0]
+    other = bench.run(coins(1, **config, seed_simulator=None), SIMULATOR)["results"][0]
+    again = bench.run(coins(1, **config, seed_simulator=drawn["seed_simulator"]), SIMULATOR)["results"][0]
+
+    assert again["data"] == drawn["data"]
+    assert other["data"] != drawn["data"]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**70])
+def test_an_odd_seed(bench: Bench, seed: int) -> None:
+    """Any integer is a seed."""
+    assert bench.run(coins(1, seed_simulator=seed), SIMULATOR)["success"]
+
+
+def test_experiments_with_settings_of_their_own(bench: Bench) -> None:
+    """Shots, memory and seeds of an experiment go before those of the program, in the order of the program."""
+    wanted = coins(3, shots=10)
+    wanted["experiments"][1]["config"] = {"shots": 20, "memory": True, "seed_simulator": 99}
+    wanted["experiments"][2]["config"] = {"memory_slots": 5}
+    results = bench.run(wanted, SIMULATOR)["results"]
+
+    assert [entry["shots"] for entry in results] == [10, 20, 10]
+    assert [entry["circ_id"] for entry in results] == [0, 1, 2]
+    assert [len(entry["data"].get("memory", [])) for entry in results] == [0, 20, 0]
+    assert results[1]["seed_simulator"] == 99
+    assert [entry["header"]["name"] for entry in results] == [f"experiment {index}" for index in range(3)]
+
+
+def test_memory_agrees_with_counts(bench: Bench) -> None:
+    """The list of shots has one outcome for each, and tallies to the counts."""
+    data = bench.run(coins(1, memory=True, shots=200), SIMULATOR)["results"][0]["data"]
+
+    assert len(data["memory"]) == 200
+    assert {key: data["memory"].count(key) for key in data["counts"]} == data["counts"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "reason"),
+    [
+        ([gate("h", [0]), gate("save_statevector", [0]), measure(0, 1)], "not applied to all qubits"),
+        ([gate("h", [0]), *[gate("save_state", [0], label="twice")] * 2], "Duplicate key"),
+    ],
+)
+def test_one_failure_leaves_the_others_alone(bench: Bench, failing: list[Json], reason: str) -> None:
+    """An experiment that fails while it runs is reported; the others have their outcomes."""
+    wanted = program([gate("x", [0]), measure(0)], failing, [gate("x", [0]), measure(0)])
+    reply = bench.reply(wanted, SIMULATOR)
+
+    assert isinstance(reply, tasks.Finished)
+    assert not reply.success
+    assert reply.code == 8020
+    assert reply.message.startswith("Experiment 1: ")
+    result = bench.last()
+    assert not result["success"]
+    assert [entry["success"] for entry in result["results"]] == [True, False, True]
+    assert reason in reply.message
+    assert result["results"][1]["status"].startswith("ERROR: ")
+    assert result["results"][1]["data"] == {}
+    assert counts(result, 0) == counts(result, 2) == {1: 1000}
+
+
+def test_plain_values() -> None:
+    """Whatever Aer saves becomes JSON."""
+    assert aer.plain({3: np.complex128(1 + 2j), "x": (np.float64(0.5), [1j], None)}) == {
+        "0x3": [1.0, 2.0],
+        "x": [0.5, [[0.0, 1.0]], None],
+    }
+
+
+def test_a_hundred_experiments_in_one_call(bench: Bench) -> None:
+    """A batch of circuits on a device gives each its own outcomes."""
+    experiments = [[gate("x", [index % 5]), measure(*range(5))] for index in range(100)]
+    result = bench.run(program(*experiments, shots=100), "ibmq_manila")
+
+    for index in range(100):
+        tally = counts(result, index)
+        assert max(tally, key=lambda outcome: tally[outcome]) == 1 << index % 5

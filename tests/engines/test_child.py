@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A child answers every message, whatever is in it, and goes on."""
+
+import multiprocessing
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+import pytest
+from physics import LIMITS, Bench, Json, gate, measure, program, sample
+
+from chandelier import errors
+from chandelier.engines import child
+from chandelier.formats import qobj, tasks
+
+BELL = program([gate("h", [0]), gate("cx", [0, 1]), measure(0, 1)], memory=True, shots=100)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Connection]:
+    """The worker's end of a pipe to a child that serves in a thread."""
+    ours, theirs = multiprocessing.Pipe()
+    server = threading.Thread(target=child.serve, args=(theirs,), daemon=True)
+    server.start()
+    yield ours
+    ours.close()
+    server.join(10)
+    assert not server.is_alive()
+
+
+def ask(pipe: Connection, message: bytes) -> tasks.Reply:
+    """Send one message and wait for its answer."""
+    pipe.send_bytes(message)
+    assert pipe.poll(60)
+    reply: tasks.Reply = tasks.decode_reply(pipe.recv_bytes())
+    return reply
+
+
+def files(bench: Bench, wanted: Json | bytes, on: str = "ibmq_qasm_simulator") -> tuple[str, str, str]:
+    """Paths of a program, a device and a result to come."""
+    path = bench.folder / "sent.json"
+    path.write_bytes(wanted if isinstance(wanted, bytes) else msgspec.json.encode(wanted))
+    return str(path), bench.file(on), str(bench.folder / "result.json")
+
+
+def validate(pipe: Connection, paths: tuple[str, str, str], limits: tasks.Limits = LIMITS) -> tasks.Reply:
+    """Have a program validated."""
+    return ask(pipe, tasks.encode(tasks.Validate("job", paths[0], paths[1], limits)))
+
+
+def run(pipe: Connection, paths: tuple[str, str, str], limits: tasks.Limits = LIMITS, job: str = "job") -> tasks.Reply:
+    """Have a program run."""
+    return ask(pipe, tasks.encode(tasks.Run(job, *paths, limits)))
+
+
+def test_validate_and_run(pipe: Connection, bench: Bench) -> None:
+    """A program is accepted with what is known of it, and its run writes a whole result document."""
+    paths = files(bench, BELL)
+    accepted = validate(pipe, paths)
+    finished = run(pipe, paths)
+
+    assert isinstance(accepted, tasks.Accepted)
+    assert accepted.summary == tasks.Summary("QASM", 1, 100, 2, 2, 2, True, 2, 0.0)
+    assert 0 < accepted.seconds < 1
+    assert accepted.memory_bytes < 1 << 30
+    assert isinstance(finished, tasks.Finished)
+    assert (finished.success, finished.code, finished.message) == (True, 0, "")
+    assert finished.bytes == Path(paths[2]).stat().st_size
+    assert finished.metadata == {"methods": ["statevector"]}
+
+
+def test_the_result_document(pipe: Connection, bench: Bench) -> None:
+    """The document has every field that clients read, with headers copied and outcomes without zeros in front."""
+    header = {"name": "bell", "creg_sizes": [["c", 2]], "memory_slots": 2, "odd": 1.50}
+    wanted = {**BELL, "experiments": [{"instructions": BELL["experiments"][0]["instructions"], "header": header}]}
+    paths = files(bench, wanted)
+    run(pipe, paths)
+    document = msgspec.json.decode(Path(paths[2]).read_bytes())
+    (entry,) = document["results"]
+
+    assert set(document) == {
+        "backend_name", "backend_version", "qobj_id", "job_id", "success", "results", "status", "date", "header",
+        "time_taken", "metadata",
+    }  # fmt: skip
+    assert (document["backend_name"], document["backend_version"]) == ("ibmq_qasm_simulator", "1.0.0")
+    assert (document["qobj_id"], document["job_id"]) == ("a program", "job")
+    assert (document["success"], document["status"]) == (True, "COMPLETED")
+    assert document["header"] == {"made": "by a test"}
+    assert document["date"][-6:] == "+00:00"
+    assert (entry["status"], entry["success"], entry["shots"]) == ("DONE", True, 100)
+    assert (entry["circ_id"], entry["meas_level"], entry["seed_simulator"]) == (0, 2, 7)
+    assert entry["header"] == header
+    assert set(entry["data"]["counts"]) == {"0x0", "0x3"}
+    assert sum(entry["data"]["counts"].values()) == len(entry["data"]["memory"]) == 100
+    assert entry["time_taken"] >= 0
+
+
+def test_a_program_is_opened_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running a program that was validated just now does not decode it again; another job's is decoded."""
+    decoded = []
+    original = qobj.decode_experiment
+
+    def counted(raw: msgspec.Raw, index: int) -> qobj.Experiment:
+        decoded.append(index)
+        return original(raw, index)
+
+    monkeypatch.setattr(qobj, "decode_experiment", counted)
+    kept = child.Kept()
+    program_, device, result = files(bench, BELL)
+    child.answer(tasks.encode(tasks.Validate("one", program_, device, LIMITS)), kept)
+    child.answer(tasks.encode(tasks.Run("one", program_, device, result, LIMITS)), kept)
+    assert len(decoded) == 1
+    child.answer(tasks.encode(tasks.Run("two", program_, device, result, LIMITS)), kept)
+
+    assert len(decoded) == 2
+
+
+BAD: list[tuple[bytes | Json, int]] = [
+    (b"", 8000),
+    (b"\x00\xff\xfe", 8000),
+    (b"[" * 100_000, 8000),
+    (b"[" * 100_000 + b"]" * 100_000, 8000),
+    (b'{"qobj_id": "x"}', 8000),
+    (msgspec.json.encode(BELL)[:200], 8000),
+    ({**BELL, "type": "MAGIC"}, 8000),
+    ({**BELL, "experiments": []}, 8000),
+    ({**BELL, "experiments": [{"instructions": [{"name": 3}]}]}, 8000),
+    ({**BELL, "experiments": [{"instructions": [{"name": "x", "qubits": [True]}]}]}, 8000),
+    ({**BELL, "experiments": [{"instructions": [{"name": "x", "qubits": [-1]}]}]}, 8000),
+    ({**BELL, "experiments": [{"instructions": [{"name": "x", "qubits": [10**30]}]}]}, 8000),
+    ({**BELL, "experiments": [{"instructions": None}]}, 8000),
+    (program([gate("x", [0])], memory_slots=900_000), 8005),
+    (program([gate("warp", [0])]), 8001),
+    (sample("pulse_rabi_armonk_ml2"), 8011),
+    (program([gate("unitary", [0], [[[1, 2, 3], 0], [0, 1]])]), 8004),
+]
+
+
+@pytest.mark.parametrize(("wanted", "code"), BAD)
+def test_bad_programs(pipe: Connection, bench: Bench, wanted: bytes | Json, code: int) -> None:
+    """A program that is damaged or wrong is refused, by both tasks, and the child goes on."""
+    paths = files(bench, wanted)
+    for reply in (validate(pipe, paths), run(pipe, paths)):
+        assert isinstance(reply, tasks.Refused)
+        assert reply.code == code, reply.message
+        assert "Traceback" not in reply.message
+        assert reply.code in errors.CODES
+
+    assert isinstance(run(pipe, files(bench, BELL), job="next"), tasks.Finished)
+
+
+def test_deep_nesting_inside_an_instruction(pipe: Connection, bench: Bench) -> None:
+    """A parameter nested a thousand times is refused."""
+    deep = b"[" * 900 + b"]" * 900
+    text = msgspec.json.encode(program([gate("unitary", [0], "HERE")])).replace(b'"HERE"', deep)
+    reply = validate(pipe, files(bench, text))
+
+    assert isinstance(reply, tasks.Refused)
+    assert reply.code in {8000, 8004}
+
+
+@pytest.mark.parametrize("message", [b"", b"\xff\x00", b"{}", b'{"op": "dance"}', b"[" * 10_000])
+def test_garbage_in_the_pipe(pipe: Connection, bench: Bench, message: bytes) -> None:
+    """A message that is no task is answered and the next one is done."""
+    reply = ask(pipe, message)
+
+    assert isinstance(reply, tasks.Refused)
+    assert reply.code == 8021
+    assert isinstance(run(pipe, files(bench, BELL), job="next"), tasks.Finished)
+
+
+def test_missing_files(pipe: Connection, bench: Bench) -> None:
+    """A program or a device that is not there is a fault of the server, and answered."""
+    program_, device, result = files(bench, BELL)
+    no_device = run(pipe, (program_, device + ".gone", result))
+    no_program = ask(pipe, tasks.encode(tasks.Run("other", program_ + ".gone", device, result, LIMITS)))
+
+    assert isinstance(no_device, tasks.Refused)
+    assert no_device.code == 1008
+    assert isinstance(no_program, tasks.Refused)
+    assert no_program.code == 8021
+
+
+def test_memory_that_was_not_predicted(pipe: Connection, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that takes more memory than the operating system allows is refused and the child goes on."""
+    monkeypatch.setattr("chandelier.engines.programs.open_", lambda _body: bytearray(4 << 30))
+    reply = run(pipe, files(bench, BELL), tasks.Limits(512 << 20, 10.0))
+    monkeypatch.undo()
+
+    assert isinstance(reply, tasks.Refused)
+    assert reply.code == 8022
+    assert isinstance(run(pipe, files(bench, BELL), job="next"), tasks.Finished)
+
+
+def test_a_state_that_aer_cannot_hold(pipe: Connection, bench: Bench) -> None:
+    """A state beyond the limit of memory is refused by its prediction, with its size."""
+    wide = program([gate("u3", [index], 0.1, 0.2, 0.3) for index in range(29)])
+    reply = run(pipe, files(bench, wide, "simulator_statevector"), tasks.Limits(1 << 30, 1000.0))
+
+    assert isinstance(reply, tasks.Refused)
+    assert reply.code == 8008
+    assert "8.06 GiB" in reply.message
+
+
+def test_panics_are_answered(pipe: Connection, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a failure outside the hierarchy of exceptions ends a child."""
+
+    class Panic(BaseException):
+        """What native code raises."""
+
+    def panic(_body: bytes) -> None:
+        raise Panic("index out of bounds")
+
+    monkeypatch.setattr("chandelier.engines.programs.open_", panic)
+    reply = run(pipe, files(bench, BELL))
+
+    assert isinstance(reply, tasks.Refused)
+    assert (reply.code, "index out of bounds" in reply.message) == (8021, True)
+
+
+def test_warm_up() -> None:
+    """Warming up runs without a task."""
+    child.warm_up()
+
+
+def test_importing_starts_no_thread() -> None:
+    """A forkserver may import the module: in a fresh interpreter it leaves one thread and no open file."""
+    script = (
+        "import os, threading, chandelier.engines.child as child\n"
+        "print(threading.active_count(), len(os.listdir('/proc/self/task')), os.environ['OMP_NUM_THREADS'])"
+    )
+    found = _fresh(script)
+
+    assert found.split() == ["1", "1", "1"]
+
+
+def _fresh(script: str) -> str:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout

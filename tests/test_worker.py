@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker: whatever becomes of a child, every job ends as it should, and no lease is left behind."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import fakes
+from chandelier import devices, errors
+from chandelier.formats import tasks
+from chandelier.jobs import lifecycle, outcomes, records
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Job
+from chandelier.scheduling import claims, ranking
+from chandelier.store import Store, database
+from chandelier.worker import Budget, Worker
+from factories import NOW, Town, a_job, reload, states, submitted
+from fakes import Ending, ScriptedPool
+
+PATIENCE = 30.0
+BUDGET = Budget(memory_bytes=1000, seconds=7.0, validation_seconds=3.0)
+COMPLETE = [
+    State.CREATING,
+    State.CREATED,
+    State.VALIDATING,
+    State.VALIDATED,
+    State.QUEUED,
+    State.RUNNING,
+    State.COMPLETED,
+]
+
+Hire = Callable[..., Worker]
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it never came true")
+
+
+@pytest.fixture(name="hire")
+def _hire(store: Store) -> Iterator[Hire]:
+    """Return a function that starts a worker on a scripted pool."""
+    hired: list[Worker] = []
+
+    def hire(pool: Any, *, slots: int = 2, runners: int = 1, alone: bool = True) -> Worker:
+        worker = Worker(store, pool, ranking.first_come, BUDGET, slots=slots, runners=runners)
+        hired.append(worker)
+        worker.start(alone=alone)
+        return worker
+
+    yield hire
+    for worker in hired:
+        worker.stop(0.0)
+
+
+def ended(town: Town, job: Job) -> Job:
+    """Wait for the end of a job, and for its lease to be gone, and return it."""
+    eventually(lambda: reload(town.store, job).state in lifecycle.FINAL)
+    eventually(lambda: leases(town.store) == 0)
+    return reload(town.store, job)
+
+
+def leases(store: Store) -> int:
+    """Return how many jobs are held."""
+    table = database.metadata.tables["leases"]
+    return store.read(lambda tx: int(tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()))
+
+
+def files(store: Store, folder: str) -> list[str]:
+    """Return the names of what lies in a folder of the objects."""
+    return [path.stem for path in (store.objects.root / folder).rglob("*") if path.is_file()]
+
+
+def test_a_job_goes_from_submission_to_its_result(town: Town, hire: Hire) -> None:
+    """Through all its states, each once; the result is an object and nothing is left lying about."""
+    hire(ScriptedPool())
+    job = ended(town, submitted(town))
+
+    assert states(town.store, job) == COMPLETE
+    assert (job.seconds, job.error_code, job.claims, job.deaths) == (0.25, None, 1, 0)
+    assert town.store.objects.read("results", outcomes.result_of(job)) == fakes.RESULT
+    assert files(town.store, "incoming") == []
+
+
+def test_a_child_is_told_where_everything_is(town: Town, hire: Hire) -> None:
+    """Program, device, result and budget; the same for both questions."""
+    pool = ScriptedPool()
+    hire(pool)
+    job = ended(town, submitted(town))
+    check, run = (call.task for call in pool.calls)
+    objects = town.store.objects
+
+    assert isinstance(check, tasks.Validate)
+    assert isinstance(run, tasks.Run)
+    for task in (check, run):
+        assert task.job_id == job.id
+        assert task.program == str(objects.path("programs", job.id))
+        assert task.device == str(objects.path("devices", town.device.calibration))
+        assert task.limits == tasks.Limits(1000, 7.0)
+
+
+def test_jobs_that_were_there_before_are_done_in_their_order(town: Town, hire: Hire) -> None:
+    """First come, first served."""
+    jobs = [submitted(town) for _ in range(4)]
+    pool = ScriptedPool()
+    hire(pool, slots=1)
+    for job in jobs:
+        ended(town, job)
+
+    assert [call.task.job_id for call in pool.runs_begun(4)] == [job.id for job in jobs]
+
+
+def test_many_jobs_on_many_slots_all_end_once(town: Town, hire: Hire) -> None:
+    """Each is validated once and run once."""
+    pool = ScriptedPool()
+    hire(pool, slots=4, runners=3)
+    jobs = [submitted(town) for _ in range(20)]
+    finished = [ended(town, job) for job in jobs]
+
+    assert {job.state for job in finished} == {State.COMPLETED}
+    assert sorted(call.task.job_id for call in pool.calls) == sorted(job.id for job in jobs * 2)
+
+
+@pytest.mark.parametrize(
+    ("validations", "runs", "state", "code"),
+    [
+        ((fakes.refuse(8001),), (), State.ERROR_VALIDATING_JOB, 8001),
+        ((fakes.overrun,), (), State.ERROR_VALIDATING_JOB, 8023),
+        ((fakes.die(-signal.SIGXCPU),), (), State.ERROR_VALIDATING_JOB, 8023),
+        ((fakes.die(),), (), State.ERROR_VALIDATING_JOB, 8024),
+        ((fakes.garbage,), (), State.ERROR_VALIDATING_JOB, 8024),
+        ((fakes.forget_result,), (), State.ERROR_VALIDATING_JOB, 8021),
+        ((fakes.accept,), (fakes.refuse(8022),), State.ERROR_RUNNING_JOB, 8022),
+        ((fakes.accept,), (fakes.overrun,), State.ERROR_RUNNING_JOB, 8023),
+        ((fakes.accept,), (fakes.die(-signal.SIGXCPU),), State.ERROR_RUNNING_JOB, 8023),
+        ((fakes.accept,), (fakes.die(-signal.SIGSEGV),), State.ERROR_RUNNING_JOB, 8024),
+        ((fakes.accept,), (fakes.die(1),), State.ERROR_RUNNING_JOB, 8024),
+        ((fakes.accept,), (fakes.garble,), State.ERROR_RUNNING_JOB, 8024),
+        ((fakes.accept,), (fakes.garbage,), State.ERROR_RUNNING_JOB, 8024),
+        ((fakes.accept,), (fakes.forget_result,), State.ERROR_RUNNING_JOB, 8024),
+        ((fakes.accept,), (fakes.accept,), State.ERROR_RUNNING_JOB, 8021),
+    ],
+)
+def test_failures_end_the_job_with_their_code(
+    town: Town, hire: Hire, validations: tuple[Ending, ...], runs: tuple[Ending, ...], state: State, code: int
+) -> None:
+    """Each way in which a child can fail for good, while it checks and while it runs; no result is left."""
+    hire(ScriptedPool(validations=validations, runs=runs or (fakes.finish,)))
+    job = ended(town, submitted(town))
+
+    assert (job.state, job.error_code) == (state, code)
+    assert job.error_code in errors.CODES
+    assert job.error_message
+    assert job.result is None
+    assert job.deaths == (claims.MAX_DEATHS if code == 8024 else 0)
+    assert files(town.store, "results") == files(town.store, "incoming") == []
+
+
+def test_a_partial_failure_leaves_its_result(town: Town, hire: Hire) -> None:
+    """Clients get what succeeded."""
+    hire(ScriptedPool(runs=(fakes.finish_partly,)))
+    job = ended(town, submitted(town))
+
+    assert (job.state, job.error_code, job.error_message) == (State.ERROR_RUNNING_JOB, 8020, "one failed")
+    assert town.store.objects.read("results", outcomes.result_of(job)) == fakes.RESULT
+
+
+@pytest.mark.parametrize("ending", [fakes.die(), fakes.garbage, fakes.garble, fakes.forget_result])
+def test_a_child_that_dies_by_chance_costs_nothing_but_time(town: Town, hire: Hire, ending: Ending) -> None:
+    """The job is run again, and completes."""
+    hire(ScriptedPool(validations=(fakes.die(), fakes.accept), runs=(ending, fakes.finish)))
+    job = ended(town, submitted(town))
+
+    assert (job.state, job.deaths, job.error_code) == (State.COMPLETED, 2, None)
+
+
+def test_without_a_child_the_job_waits(town: Town, hire: Hire) -> None:
+    """And nobody counts a death."""
+    pool = ScriptedPool()
+    pool.refusing = 1
+    hire(pool, slots=1)
+    job = ended(town, submitted(town))
+
+    assert (job.state, job.claims, job.deaths) == (State.COMPLETED, 2, 0)
+
+
+@pytest.mark.parametrize("stage", ["validate", "run"])
+def test_cancelling_kills_the_child(town: Town, hire: Hire, stage: str) -> None:
+    """The job stays cancelled, the next one is done, and nothing of the first is left."""
+    endings = (fakes.hang, fakes.accept) if stage == "validate" else (fakes.accept,)
+    pool = ScriptedPool(
+        validations=endings, runs=(fakes.finish,) if stage == "validate" else (fakes.hang, fakes.finish)
+    )
+    hire(pool, slots=1)
+    job = submitted(town)
+    call = pool.calls_begun(1)[0] if stage == "validate" else pool.runs_begun(1)[0]
+    town.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, job.id), NOW))
+    assert call.killed.wait(PATIENCE)
+    job = ended(town, job)
+
+    assert (job.state, job.deaths, job.result) == (State.CANCELLED, 0, None)
+    assert states(town.store, job)[-1] is State.CANCELLED
+    assert ended(town, submitted(town)).state is State.COMPLETED
+    assert files(town.store, "incoming") == []
+
+
+def test_a_job_cancelled_and_deleted_while_it_runs_is_gone(town: Town, hire: Hire) -> None:
+    """Its child is killed, its lease ends, and the worker goes on."""
+    pool = ScriptedPool(runs=(fakes.hang, fakes.finish))
+    hire(pool)
+    job = submitted(town)
+    call = pool.runs_begun(1)[0]
+    town.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, job.id), NOW))
+    outcomes.delete(town.store, reload(town.store, job), NOW)
+
+    assert call.killed.wait(PATIENCE)
+    eventually(lambda: leases(town.store) == 0)
+    assert ended(town, submitted(town)).state is State.COMPLETED
+
+
+def test_a_result_that_comes_after_the_cancellation_is_thrown_away(town: Town, hire: Hire) -> None:
+    """A child that finishes in the moment in which its job is cancelled changes nothing and leaves nothing."""
+
+    def finish_late(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        town.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, task.job_id), NOW))
+        return fakes.finish(task, call, timeout)
+
+    hire(ScriptedPool(runs=(finish_late,)))
+    job = ended(town, submitted(town))
+
+    assert (job.state, job.result) == (State.CANCELLED, None)
+    eventually(lambda: files(town.store, "results") == files(town.store, "incoming") == [])
+
+
+def test_bad_programs_are_refused_while_long_jobs_run(town: Town, hire: Hire) -> None:
+    """The slot beyond the runners sees to it."""
+    pool = ScriptedPool(validations=(fakes.accept, fakes.refuse(8002)), runs=(fakes.hang,))
+    hire(pool, slots=2, runners=1)
+    long = submitted(town)
+    pool.runs_begun(1)
+    bad = submitted(town)
+    eventually(lambda: reload(town.store, bad).state is State.ERROR_VALIDATING_JOB)
+
+    assert reload(town.store, long).state is State.RUNNING
+
+
+def test_a_slot_that_only_validates_runs_nothing(town: Town, hire: Hire) -> None:
+    """What it has checked waits for another slot."""
+    pool = ScriptedPool()
+    hire(pool, slots=1, runners=0)
+    job = submitted(town)
+    eventually(lambda: reload(town.store, job).state is State.QUEUED)
+
+    assert leases(town.store) == 0
+    assert len(pool.calls) == 1
+
+
+def test_a_paused_device_checks_and_does_not_run(town: Town, hire: Hire) -> None:
+    """Until it goes on."""
+    town.store.write(lambda tx: devices.set_state(tx, "device", "paused", ""))
+    hire(ScriptedPool())
+    job = submitted(town)
+    eventually(lambda: reload(town.store, job).state is State.QUEUED)
+    town.store.write(lambda tx: devices.set_state(tx, "device", "active", ""))
+
+    assert ended(town, job).state is State.COMPLETED
+
+
+@pytest.mark.parametrize("stage", ["validate", "run"])
+def test_stopping_gives_jobs_back(town: Town, hire: Hire, stage: str) -> None:
+    """The child is killed, the job waits as before, and the next worker completes it."""
+    hanging = {"validations": (fakes.hang,)} if stage == "validate" else {"runs": (fakes.hang,)}
+    pool = ScriptedPool(**hanging)
+    worker = hire(pool)
+    job = submitted(town)
+    call = pool.calls_begun(1)[0] if stage == "validate" else pool.runs_begun(1)[0]
+    worker.stop(0.0)
+
+    assert call.killed.is_set()
+    assert leases(town.store) == 0
+    waiting = reload(town.store, job)
+    assert waiting.state is (State.VALIDATING if stage == "validate" else State.QUEUED)
+    assert (waiting.deaths, waiting.started) == (0, None)
+
+    hire(ScriptedPool(), alone=False)
+    assert ended(town, job).state is State.COMPLETED
+
+
+def test_stopping_lets_short_jobs_end(town: Town, hire: Hire) -> None:
+    """Within the grace given."""
+    stopping = threading.Event()
+
+    def finish_soon(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        assert stopping.wait(PATIENCE)
+        return fakes.finish(task, call, timeout)
+
+    pool = ScriptedPool(runs=(finish_soon,))
+    worker = hire(pool)
+    job = submitted(town)
+    call = pool.runs_begun(1)[0]
+    threading.Timer(0.1, stopping.set).start()
+    worker.stop(PATIENCE)
+
+    assert not call.killed.is_set()
+    assert reload(town.store, job).state is State.COMPLETED
+
+
+def test_after_stopping_nothing_is_taken(town: Town, hire: Hire) -> None:
+    """A job that comes later waits."""
+    pool = ScriptedPool()
+    hire(pool).stop(0.0)
+    job = submitted(town)
+
+    assert pool.calls == []
+    assert reload(town.store, job) == job
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_new_worker_takes_over_from_a_dead_one(town: Town, hire: Hire, alone: bool) -> None:
+    """At once where no other server can be alive, else when the lease has run out."""
+
+    def abandon(state: State) -> Job:
+        return town.store.write(lambda tx: a_job(tx, town, state, now=NOW))
+
+    running, checking = abandon(State.QUEUED), abandon(State.VALIDATING)
+    moment = NOW if not alone else datetime.now(UTC)
+    town.store.write(lambda tx: claims.claim_run(tx, ranking.first_come, "dead", moment))
+    town.store.write(lambda tx: claims.claim_validation(tx, "dead", moment))
+    assert leases(town.store) == 2
+    hire(ScriptedPool(), alone=alone)
+
+    for job in (running, checking):
+        assert ended(town, job).state is State.COMPLETED
+    assert states(town.store, running).count(State.RUNNING) == 2
+
+
+def test_the_lease_of_a_living_worker_is_respected(town: Town, hire: Hire) -> None:
+    """A second server does not touch it."""
+    pool = ScriptedPool(runs=(fakes.hang,))
+    hire(pool)
+    held = submitted(town)
+    pool.runs_begun(1)
+    hire(ScriptedPool(), alone=False)
+    other = submitted(town)
+    eventually(lambda: reload(town.store, other).state is State.COMPLETED)
+
+    assert reload(town.store, held).state is State.RUNNING
+    assert leases(town.store) == 1
+
+
+def test_what_nobody_foresaw_stops_no_worker(town: Town, hire: Hire) -> None:
+    """The job keeps its lease until that runs out; the others are done meanwhile."""
+    hire(ScriptedPool(runs=(fakes.fail_unforeseen, fakes.finish)), slots=1)
+    first = submitted(town)
+    eventually(lambda: reload(town.store, first).state is State.RUNNING)
+    second = submitted(town)
+    eventually(lambda: reload(town.store, second).state is State.COMPLETED)
+    assert reload(town.store, first).state is State.RUNNING
+
+    town.store.write(lambda tx: claims.reap(tx, NOW, everything=True))
+    assert ended(town, first).state is State.COMPLETED
