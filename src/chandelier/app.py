@@ -27,7 +27,7 @@ from chandelier.worker import Budget, Worker
 
 _log = logging.getLogger(__name__)
 
-_SWITCH_SECONDS: Final = 0.0005
+_SWITCH_SECONDS: Final = 0.0001
 #: The module that pool children serve; known by name only, so that this process never loads Qiskit.
 ENGINE: Final = "chandelier.engines.child"
 
@@ -81,7 +81,7 @@ def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Star
 
 
 def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:
-    budget = Budget(settings.job_memory_bytes, settings.job_seconds, settings.validation_seconds)
+    budget = Budget(settings.job_memory_bytes, settings.job_seconds, settings.validation_seconds, settings.url_seconds)
     return Worker(opened, pool, ranking.first_come, budget, slots=settings.runners + 1, runners=settings.runners)
 
 

@@ -42,7 +42,10 @@ def routes(look: Callable[[], Facts]) -> list[BaseRoute]:
         return gateway.respond(200 if usable else 503, {"ready": bool(usable), "reason": reason})
 
     def metrics(_request: Request) -> Response:
-        facts = look()
+        try:
+            facts = look()
+        except errors.Unavailable:  # what is counted here is told all the same
+            facts = Facts({}, {})
         return Response(telemetry.render(facts.jobs, facts.children), media_type=telemetry.CONTENT_TYPE)
 
     def description(_request: Request) -> Response:
@@ -110,7 +113,7 @@ _PAGE: Final = """<!doctype html>
 <body>
 <div id="reference"></div>
 <script src="docs/assets/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "openapi.json", dom_id: "#reference", docExpansion: "list"});</script>
+<script>SwaggerUIBundle({url: "openapi.json", dom_id: "#reference", docExpansion: "list", validatorUrl: null});</script>
 </body>
 </html>
 """

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -122,7 +122,7 @@ class Call:
         self.upload: Upload | None = None
         self.now = datetime.now(UTC)
         self.address = request.client.host if request.client else ""
-        self._origin = request.url
+        self._origin = request.base_url
         self._principal: Principal | None = None
         self._view = contextlib.ExitStack()
         self._tx: Transaction | None = None
@@ -144,6 +144,14 @@ class Call:
         """Give up the view, and the connection with it."""
         self._tx = None
         self._view.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        """Give up the view, which words the database's failures as ours."""
+        self._tx = None
+        self._view.__exit__(*failure)
 
     @property
     def principal(self) -> Principal:
@@ -264,7 +272,8 @@ def respond(status: int, document: Any) -> Response:
 
 def _insensitive(route: AnyRoute) -> AnyRoute:
     """Let static segments match in any case, and a slash at the end: clients differ in both."""
-    pattern = route.path_regex.pattern.removesuffix("$")
+    # A user's URL may end in a slash, to which clients add theirs.
+    pattern = route.path_regex.pattern.removesuffix("$").replace("^/api/", "^/api//?")
     route.path_regex = re.compile(pattern + "/?$", re.IGNORECASE)
     return route
 
@@ -329,19 +338,15 @@ async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Respon
 
 
 def _admit(check: Callable[[Call], object], call: Call) -> None:
-    try:
+    with call:
         check(call)
-    finally:
-        call.close()
 
 
 def _serve(route: Route, call: Call) -> Answer:
-    try:
+    with call:
         if not route.public:
             call.authenticate()
         return route.handler(call)
-    finally:
-        call.close()
 
 
 def _respond(answer: Answer) -> Response:

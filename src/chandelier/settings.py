@@ -39,7 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         default_list_limit: Jobs in a list when the client names no number.
         max_list_limit: Most jobs in one list.
         max_filter_jobs: Most jobs that one filtered list may read before it is refused.
-        devices: Snapshot for each device to serve, by served name; empty: the default set.
+        devices: Snapshot for each device to serve, by served name; empty: the default set. As a variable: a JSON
+            object.
         log_level: `debug`, `info`, `warning` or `error`.
     """
 
@@ -111,14 +112,28 @@ def load(overrides: Mapping[str, Any] | None = None, environment: Mapping[str, s
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
             raise errors.Invalid(f"{file} is not TOML: {failure}", 1001) from failure
-    try:
-        # Variables are text: numbers are read from it; a file's values must have their types.
-        from_file = msgspec.convert(values, Settings, dec_hook=_decode)
-        from_text = msgspec.convert(named, Settings, strict=False, dec_hook=_decode)
-    except msgspec.ValidationError as failure:
-        raise errors.Invalid(f"A setting in {file} or a CHANDELIER_ variable: {failure}", 1001) from failure
+    from_file = _converted(values, str(file), strict=True)
+    from_text = _converted(_unfolded(named), "a CHANDELIER_ variable", strict=False)
     chosen = {name: getattr(from_text, name) for name in named} | {"data": folder} | given
     return msgspec.structs.replace(from_file, **chosen)
+
+
+def _converted(values: Mapping[str, Any], source: str, *, strict: bool) -> Settings:
+    """Return settings from some values; those that come as text are not `strict` about numbers."""
+    try:
+        return msgspec.convert(values, Settings, strict=strict, dec_hook=_decode)
+    except msgspec.ValidationError as failure:
+        raise errors.Invalid(f"A setting in {source} is wrong: {failure}.", 1001) from failure
+
+
+def _unfolded(named: Mapping[str, str]) -> dict[str, Any]:
+    """Read the one variable that holds a table; it is written as JSON."""
+    if not named.get("devices"):
+        return {name: text for name, text in named.items() if name != "devices"}
+    try:
+        return {**named, "devices": msgspec.json.decode(named["devices"])}
+    except msgspec.DecodeError as failure:
+        raise errors.Invalid(f"CHANDELIER_DEVICES is not a JSON object: {failure}.", 1001) from failure
 
 
 def _decode(kind: type[Any], value: Any) -> Any:

@@ -20,7 +20,7 @@ import msgspec
 
 from chandelier import errors, pools, telemetry
 from chandelier.formats import tasks
-from chandelier.jobs import outcomes, records
+from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.pools import Call, Pool, Slot
@@ -48,11 +48,13 @@ class Budget(msgspec.Struct, frozen=True):
         memory_bytes: Memory of the simulation.
         seconds: Processor time and wall-clock time of the run.
         validation_seconds: The same for opening and checking the program.
+        upload_seconds: How long after its creation the program may still be uploaded.
     """
 
     memory_bytes: int
     seconds: float
     validation_seconds: float
+    upload_seconds: float = 86400.0
 
 
 class _Work:
@@ -155,8 +157,8 @@ class Worker:
                 if not slot.ready(timeout=1.0):
                     continue  # no reason to wait for news: the news may be here already
                 worked = self._turn(index, slot)
-            except Exception:  # noqa: BLE001  # the loop outlives whatever happens to one job
-                _log.exception("The worker could not go on with a job; its lease will run out")
+            except Exception as failure:  # noqa: BLE001  # the loop outlives whatever happens to one job
+                _tell("The worker could not go on with a job; its lease will run out", failure)
                 self._works[index].begin(None)
                 worked = False
                 self._stopping.wait(1.0)
@@ -307,8 +309,8 @@ class Worker:
                 if moment - chores > _CHORES_SECONDS:
                     chores = moment
                     self._do_chores()
-            except Exception:  # noqa: BLE001  # the loop outlives whatever happens to one job
-                _log.exception("The leases could not be looked after; trying again")
+            except Exception as failure:  # noqa: BLE001  # the loop outlives whatever happens to one job
+                _tell("The leases could not be looked after; trying again", failure)
                 self._stopping.wait(1.0)
 
     def _check(self, *, renew: bool) -> None:
@@ -333,6 +335,17 @@ class Worker:
     def _do_chores(self) -> None:
         self._store.objects.sweep(older_than_seconds=24 * 3600)
         self._store.write(lambda tx: users.forget_expired(tx, _now()))
+        self._store.write(
+            lambda tx: intake.abandon(tx, _now() - timedelta(seconds=self._budget.upload_seconds), _now())
+        )
+
+
+def _tell(what: str, failure: Exception) -> None:
+    """Log a failure of a loop: in one line if it says itself what is wrong, else with all that is known."""
+    if isinstance(failure, errors.Unavailable):
+        _log.error("%s: %s", what, failure.message)
+    else:
+        _log.error(what, exc_info=failure)
 
 
 def _as_refusal(reply: tasks.Reply) -> tasks.Refused:

@@ -102,7 +102,8 @@ def render_error(error: errors.ChandelierError) -> tuple[int, dict[str, Any]]:
         "statusCode": status,
         "name": error.kind,
         "code": error.code,
-        "message": error.message,
+        # Clients put a full stop, or a comma and the code, behind it.
+        "message": error.message.removesuffix("."),
     }
     return status, {"error": body}
 

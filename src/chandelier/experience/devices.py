@@ -80,6 +80,8 @@ def _available(call: Call) -> list[Available]:
 def _device(call: Call) -> Device:
     if "project" in call.path:
         return access.device(call.tx, network.place(call), call.path["device"])
+    if "hub" in call.path:
+        network.check_hub(call)
     return access.any_device(call.tx, call.principal, call.path["device"])
 
 
@@ -96,8 +98,8 @@ def _before(text: str | None) -> datetime | None:
         if wanted.where is None or wanted.where.last_update_date is None:
             return None
         moment = datetime.fromisoformat(wanted.where.last_update_date.lt or "")
-    except (msgspec.DecodeError, ValueError) as failure:
+        return moment if moment.tzinfo else moment.astimezone()
+    except (msgspec.DecodeError, RecursionError, ValueError, OverflowError) as failure:
         raise errors.Invalid(
             'The filter of properties must be {"where": {"last_update_date": {"lt": "<ISO date>"}}}.', 1002
         ) from failure
-    return moment if moment.tzinfo else moment.astimezone()

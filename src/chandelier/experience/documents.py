@@ -222,7 +222,8 @@ def _error(job: Job) -> Document | None:
     # Present on failed jobs only: clients take any `error` key, even null, for a failure (traps 3).
     if job.state not in lifecycle.FAILED:
         return None
-    return {"code": job.error_code or 8021, "message": job.error_message or "The job failed."}
+    # Clients put a full stop behind the message themselves.
+    return {"code": job.error_code or 8021, "message": (job.error_message or "The job failed").removesuffix(".")}
 
 
 def _summary(job: Job) -> Document:

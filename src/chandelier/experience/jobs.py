@@ -84,7 +84,10 @@ def submit(call: Call) -> Json:
 def data_uploaded(call: Call) -> Json:
     """Take the program that was uploaded and hand the job over."""
     job = intake.accept(call.store, shelf.own(call), call.now)
-    return Json({"job": shelf.document(call, job, versioned=True, whole=True)})
+    document = shelf.document(call, job, versioned=True, whole=True)
+    # A repeated notice may come when the job has failed; the client would take the key for a failure of the notice.
+    document.pop("error", None)
+    return Json({"job": document})
 
 
 def get_versioned(call: Call) -> Json:

@@ -23,11 +23,19 @@ def list_hubs(call: Call) -> Json:
 
 def get_hub(call: Call) -> Json:
     """Return one of the caller's hubs."""
+    check_hub(call)
+    return Json(_hubs(call, lambda place: place.hub.name == call.path["hub"])[0])
+
+
+def check_hub(call: Call) -> None:
+    """Make sure that the hub that the path names is one of the caller's.
+
+    Raises:
+        errors.NotFound: It is not, or there is none of this name.
+    """
     name = call.path["hub"]
-    found = _hubs(call, lambda place: place.hub.name == name)
-    if not found:
+    if all(place.hub.name != name for place in access.places(call.tx, call.principal)):
         raise errors.NotFound(f"There is no hub {name!r}, or you are not a member.", 3001)
-    return Json(found[0])
 
 
 def _hubs(call: Call, wanted: Callable[[Place], bool]) -> list[documents.Document]:

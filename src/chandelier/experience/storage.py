@@ -40,8 +40,9 @@ def admit(call: Call) -> Empty:
 
 
 def upload(call: Call) -> Empty:
-    """Keep what was uploaded as the job's program."""
+    """Keep what was uploaded as the job's program, unless the job was handed over while it arrived."""
     assert call.upload is not None
+    admit(call)
     call.upload.keep(call.store.objects.path("programs", call.path["name"]))
     return Empty()
 

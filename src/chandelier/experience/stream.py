@@ -60,7 +60,7 @@ class Stream:
         """Return the code with which to close."""
         try:
             await asyncio.wait_for(self._authenticate(), _PATIENCE_SECONDS)
-        except (errors.Unauthenticated, msgspec.DecodeError, TimeoutError):
+        except (errors.Unauthenticated, msgspec.DecodeError, UnicodeDecodeError, RecursionError, TimeoutError):
             return _POLICY
         loop = asyncio.get_running_loop()
         topic = f"job:{self._call.path['job']}"
@@ -88,10 +88,8 @@ class Stream:
         await self._send({"type": "authenticated"})
 
     def _authenticate_as(self, token: str) -> None:
-        try:
+        with self._call:
             self._call.authenticate_as(token)
-        finally:
-            self._call.close()
 
     async def _tell(self, gone: asyncio.Task[None]) -> int:
         last: dict[str, Any] = {}
@@ -113,11 +111,9 @@ class Stream:
                 last = {}
 
     def _look(self) -> tuple[Job, dict[str, Any]]:
-        try:
+        with self._call:
             job = shelf.own(self._call)
             return job, shelf.document(self._call, job, versioned=self._versioned, whole=False)
-        finally:
-            self._call.close()
 
     async def _until_gone(self) -> None:
         # Whatever else the client says is not for us (protocol 7.1 knows no further message).

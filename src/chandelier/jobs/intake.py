@@ -143,6 +143,16 @@ def accept(store: Store, job: Job, now: datetime) -> Job:
         return accept(store, store.read(lambda tx: records.get(tx, job.id)), now)
 
 
+def abandon(tx: Transaction, created_before: datetime, now: datetime) -> int:
+    """End jobs whose program was never uploaded, and cannot be any more; return how many."""
+    query = records.Query(states=frozenset({State.CREATING}), created_to=created_before, ascending=True, limit=1000)
+    waiting = records.find(tx, query)
+    for job in waiting:
+        facts = {"error_code": 3253, "error_message": "The program was not uploaded while its upload URL was valid."}
+        records.advance(tx, job.id, (State.ERROR_CREATING_JOB,), now, **facts)
+    return len(waiting)
+
+
 def check_size(size: int, limits: Limits) -> None:
     """Refuse a program over the size limit.
 
