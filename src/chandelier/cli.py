@@ -51,6 +51,21 @@ def run() -> None:
         sys.exit(1)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Chandelier: a quantum computing cloud that you run yourself."""
+
+
 @app.command()
 def init(
     data: Data = None,
@@ -127,12 +142,6 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
     _show(document, "\n".join(lines), as_json=as_json)
     if not good:
         raise typer.Exit(1)
-
-
-@app.command()
-def version(as_json: AsJson = False) -> None:
-    """Print the version."""
-    _show({"version": __version__}, __version__, as_json=as_json)
 
 
 @users_app.command("add")

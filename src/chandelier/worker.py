@@ -168,27 +168,31 @@ class Worker:
                     self._stopping.wait(_PATIENCE.total_seconds())
 
     def _turn(self, index: int, slot: Slot) -> bool:
-        """Do one job, or validate one; tell whether there was any."""
+        """Do jobs, or validate them, until none waits; tell whether there was any."""
         # Looking costs the one writer nothing, and of several slots that wake all but one look in vain.
         if not self._store.read(lambda tx: claims.is_waiting(tx, self._ranking)):
             return False
         claim = self._store.write(lambda tx: self._claim(tx, index))
-        if claim is None:
-            return False
+        worked = claim is not None
+        while claim is not None:
+            claim = self._do(index, slot, claim)
+        return worked
+
+    def _do(self, index: int, slot: Slot, claim: Claim) -> Claim | None:
+        """Do what a claim is for; return the next one, if it was taken in the transaction that ended this one."""
         work = self._works[index]
         try:
             running: Claim | None = claim
             if claim.job.state is State.VALIDATING:
                 running = self._validate(slot, work, claim, may_run=index < self._runners)
-            if running is not None:
-                self._run(slot, work, running)
+            return None if running is None else self._run(index, slot, work, running)
         except (claims.LeaseLost, errors.Conflict):
             # Cancelled meanwhile, or given to another: whatever came out is nobody's.
             self._release(claim)
             self._store.objects.delete("results", claim.token)
+            return None
         finally:
             work.begin(None)
-        return True
 
     def _release(self, claim: Claim) -> None:
         self._store.write(lambda tx: claims.release(tx, claim))
@@ -228,7 +232,7 @@ class Worker:
 
         return self._store.write(write)
 
-    def _run(self, slot: Slot, work: _Work, claim: Claim) -> None:
+    def _run(self, index: int, slot: Slot, work: _Work, claim: Claim) -> Claim | None:
         job = claim.job
         result = self._store.objects.incoming(claim.token)
         task = tasks.Run(
@@ -241,16 +245,16 @@ class Worker:
         try:
             reply = self._ask(slot, work, claim, task, self._budget.seconds)
             if reply is None:
-                return
+                return None
             if isinstance(reply, tasks.Finished):
                 try:
                     self._store.objects.adopt("results", claim.token, result)
                 except FileNotFoundError:
                     _log.error("A child process left no result of job %s", job.id)
                     self._give_back(claim, died=True)
-                    return
+                    return None
 
-            def write(tx: Transaction) -> None:
+            def write(tx: Transaction) -> Claim | None:
                 claims.hold(tx, claim)
                 now = max(_now(), job.started or job.created)
                 if isinstance(reply, tasks.Finished):
@@ -258,9 +262,11 @@ class Worker:
                 else:
                     outcomes.refused(tx, job, _as_refusal(reply), now)
                 claims.release(tx, claim)
+                return self._claim(tx, index)
 
-            self._store.write(write)
+            following = self._store.write(write)
             telemetry.job_ended(reply.seconds if isinstance(reply, tasks.Finished) else None)
+            return following
         finally:
             result.unlink(missing_ok=True)
 

@@ -236,11 +236,11 @@ class _Write:
         self.value: Any = None
         self.failure: Exception | None = None
 
-    def run(self, connection: sa.Connection) -> None:
-        """Run in a savepoint, so that a failure undoes this write and no other."""
+    def run(self, connection: sa.Connection, *, alone: bool) -> None:
+        """Run so that a failure undoes this write and no other: in a savepoint, unless it is the only one."""
         tx = Transaction(connection)
         try:
-            with _translated(), connection.begin_nested():
+            with _translated(), contextlib.nullcontext() if alone else connection.begin_nested():
                 self.value = self.work(tx)
         except Exception as failure:  # noqa: BLE001  # handed to the caller who waits
             self.failure = failure
@@ -337,10 +337,12 @@ class _SqliteWriter:
         if not batch:
             return
         try:
-            with _translated(), connection.begin():
+            with _translated(), connection.begin() as transaction:
                 for write in batch:
-                    write.run(connection)
+                    write.run(connection, alone=len(batch) == 1)
                     _check_standing(connection, write)
+                if len(batch) == 1 and batch[0].failure is not None:
+                    transaction.rollback()
         except Exception as failure:  # noqa: BLE001  # every caller of the batch is told
             for write in batch:
                 write.failure = write.failure or failure
