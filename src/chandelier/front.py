@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The front desk: health, readiness, metrics and the description of the API; no tenant's data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, Final
 
@@ -67,9 +67,13 @@ def routes(look: Callable[[], Facts]) -> list[BaseRoute]:
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI description, made from the route table."""
     paths: dict[str, Any] = {}
+    shapes = {route.request for route in experience.ROUTES if route.request is not None}
+    ordered = sorted(shapes, key=lambda shape: shape.__name__)
+    schemas, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
+    bodies = dict(zip(ordered, schemas, strict=True))
     for route in experience.ROUTES:
         for path in gateway.paths(route):
-            paths.setdefault("/api" + path, {})[route.method.lower()] = _operation(route, path)
+            paths.setdefault("/api" + path, {})[route.method.lower()] = _operation(route, path, bodies)
     return {
         "openapi": "3.0.3",
         "info": {
@@ -79,27 +83,40 @@ def openapi() -> dict[str, Any]:
             '`{"error": {"status", "statusCode", "name", "code", "message"}}`.',
         },
         "components": {
+            "schemas": components,
             "securitySchemes": {
                 "header": {"type": "apiKey", "in": "header", "name": "X-Access-Token"},
                 "query": {"type": "apiKey", "in": "query", "name": "access_token"},
-            }
+            },
         },
         "paths": paths,
     }
 
 
-def _operation(route: gateway.Route, path: str) -> dict[str, Any]:
+def _operation(route: gateway.Route, path: str, bodies: Mapping[type, dict[str, Any]]) -> dict[str, Any]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "tags": [path.split("/")[-2 if path.endswith("/") else 1]],
+        "tags": [_SECTIONS[route.path.split("/")[1].lower()]],
         "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
         "responses": {"200": {"description": "Success."}, "default": {"description": "The error envelope."}},
         "security": [] if route.public else [{"header": []}, {"query": []}],
     }
-    if route.method in {"POST", "PUT"}:
-        operation["requestBody"] = {"content": {"application/json": {"schema": {"type": "object"}}}}
+    if route.request is not None:
+        operation["requestBody"] = {"content": {"application/json": {"schema": bodies[route.request]}}}
     return operation
+
+
+#: Sections of the reference, by the first segment of a path.
+_SECTIONS: Final = {
+    "version": "Session",
+    "users": "Session",
+    "network": "Network",
+    "devices": "Devices",
+    "backends": "Devices",
+    "jobs": "Jobs",
+    "objects": "Object storage",
+}
 
 
 _ASSETS: Final = "vendor/swagger-ui-4.15.5"

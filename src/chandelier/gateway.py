@@ -218,6 +218,7 @@ class Route(msgspec.Struct, frozen=True):
     Attributes:
         path: With parameters in braces; static segments match in any case.
         summary: One sentence for the reference.
+        request: Shape of the JSON body, for the reference; the handler reads it by itself.
         public: Needs no token.
         quick: Does one indexed read and nothing that can wait, so the event loop may run it.
         prefixed: Exists under the project prefix too.
@@ -229,6 +230,7 @@ class Route(msgspec.Struct, frozen=True):
     path: str
     handler: Handler
     summary: str
+    request: type[Any] | None = None
     public: bool = False
     quick: bool = False
     prefixed: bool = False

@@ -37,14 +37,30 @@ def _device(tail: str, handler: gateway.Handler, summary: str, *, public: bool =
             yield Route("GET", path, handler, summary, prefixed=prefixed, public=public)
 
 
-def _job(method: Any, tail: str, handler: gateway.Handler, summary: str, *, quick: bool = False) -> Route:
-    return Route(method, "/Jobs/{job}" + tail, handler, summary, prefixed=True, quick=quick)
+def _job(
+    method: Any, tail: str, handler: gateway.Handler, summary: str, request: Any = None, *, quick: bool = False
+) -> Route:
+    return Route(method, "/Jobs/{job}" + tail, handler, summary, request, prefixed=True, quick=quick)
 
 
 ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/version", users.version, "Say which API this is.", public=True, quick=True),
-    Route("POST", "/users/loginWithToken", users.log_in, "Exchange an API token for an access token.", public=True),
-    Route("POST", "/users/login", users.log_in, "Exchange address and password for an access token.", public=True),
+    Route(
+        "POST",
+        "/users/loginWithToken",
+        users.log_in,
+        "Exchange an API token for an access token.",
+        users.Credentials,
+        public=True,
+    ),
+    Route(
+        "POST",
+        "/users/login",
+        users.log_in,
+        "Exchange address and password for an access token.",
+        users.Credentials,
+        public=True,
+    ),
     Route("GET", "/users/me", users.me, "Describe the caller."),
     Route("GET", "/Network", network.list_hubs, "List the caller's hubs, groups, projects and devices."),
     Route("GET", "/Network/bookings/v2", devices.bookings, "List the caller's reservations (none yet)."),
@@ -53,12 +69,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/Jobs/status", lists.status_unversioned, "The same for clients before 2020.", prefixed=True),
     Route("GET", "/Jobs/v/1", lists.full_versioned, "List jobs.", prefixed=True),
     Route("GET", "/Jobs", lists.full_unversioned, "The same for clients before 2020.", prefixed=True),
-    Route("POST", "/Jobs", jobs.submit, "Submit a job.", prefixed=True, large=True),
+    Route("POST", "/Jobs", jobs.submit, "Submit a job.", jobs.Submission, prefixed=True, large=True),
     _job("GET", "/status/v/1", jobs.status_versioned, "Get a job's state.", quick=True),
     _job("GET", "/status", jobs.status_unversioned, "The same for clients before 2020.", quick=True),
     _job("GET", "/v/1", jobs.get_versioned, "Get a job."),
     _job("GET", "", jobs.get_unversioned, "The same for clients before 2020, with program and result."),
-    _job("PUT", "", jobs.change, "Change a job's name or tags."),
+    _job("PUT", "", jobs.change, "Change a job's name or tags.", jobs.Change),
     _job("DELETE", "", jobs.delete, "Delete a job that has ended."),
     _job("POST", "/cancel", jobs.cancel, "Cancel a job."),
     _job("GET", "/properties", jobs.properties, "Get the device's properties that the job was run with."),
