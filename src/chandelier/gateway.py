@@ -276,7 +276,7 @@ def _insensitive(route: AnyRoute) -> AnyRoute:
     """Let static segments match in any case, and a slash at the end: clients differ in both."""
     # A user's URL may end in a slash, to which clients add theirs.
     pattern = route.path_regex.pattern.removesuffix("$").replace("^/api/", "^/api//?")
-    route.path_regex = re.compile(pattern + "/?$", re.IGNORECASE)
+    route.path_regex = re.compile(pattern + r"/?\Z", re.IGNORECASE)
     return route
 
 

@@ -14,9 +14,13 @@ from chandelier.jobs.intake import Limits
 from chandelier.jobs.records import Draft, Job
 from chandelier.tenancy import access
 
-_NOTHING: Final = msgspec.Raw(b"null")
+
 _MAX_TAGS: Final = 100
 _MAX_TEXT: Final = 500
+
+
+def _nothing() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
 
 
 class Backend(msgspec.Struct, frozen=True):
@@ -29,8 +33,8 @@ class Submission(msgspec.Struct, frozen=True, rename="camel"):
     """The body of `POST /Jobs`. Source: protocol 5.1."""
 
     backend: Backend
-    q_object: msgspec.Raw = _NOTHING
-    qasms: msgspec.Raw = _NOTHING
+    q_object: msgspec.Raw = msgspec.field(default_factory=_nothing)
+    qasms: msgspec.Raw = msgspec.field(default_factory=_nothing)
     allow_object_storage: bool | None = None
     shots: int | None = None
     name: str | None = None
