@@ -2,16 +2,16 @@
 """The running cloud that tests of the Experience API ask."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import desk as desks
-from desk import Desk
+from desk import Desk, OpenDesk
 from factories import Town
 
-OpenDesk = Callable[..., Desk]
+
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 import contextlib
 import json
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,10 @@ class _Worker:
 
     def stop(self, seconds: float) -> None:
         """Do nothing."""
+
+
+#: Opens a cloud with other settings than usual.
+OpenDesk = Callable[..., "Desk"]
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import desk as desks
 from chandelier import errors, experience
+from chandelier.experience import devices
 from desk import Desk
 
 NUL = "\x00"
@@ -33,6 +34,8 @@ BODIES = {
 }
 #: Paths' parameters that nothing is called.
 NAMES = ["%00", "a%00b", "%FF%FE", "%F0%9F%92%A1", "..", "%2e%2e%2fetc", "a" * 5000, "'%20OR%201=1--", "%0A", "{job}", "-1"]
+#: What an answer to a name that nothing has may be: nothing of the name, or a signature that is not ours.
+NOT_THERE = {1001, 1004, 1005, 2004, 3001, 3100, 3250}
 HOSTS = [b"[", b"[::1", b"a b", b"host:port:port", b"evil.example/path?x=#", b"user:pw@host", b"\xff\xfe", b"", b":", b"["]
 
 
@@ -96,7 +99,8 @@ def test_another_method_is_not_allowed(desk: Desk, method: str, path: str) -> No
 def test_odd_bodies_are_refused_everywhere(desk: Desk, body: bytes) -> None:
     """Every endpoint that reads its body refuses what is no JSON; the others do not mind."""
     job = desk.opened()["id"]
-    for route, path in desks.all_paths():
+    for route in experience.ROUTES:
+        path = route.path
         reply = desk.knock(
             route.method,
             b"/api" + desks.filled(path, job=job).encode(),
@@ -117,20 +121,13 @@ def test_odd_bodies_without_a_token_are_unauthenticated(desk: Desk, body: bytes)
 @pytest.mark.parametrize("name", NAMES)
 def test_odd_names_in_paths_are_not_found(either: Desk, name: str) -> None:
     """Whatever stands in a path where a name belongs, on either database."""
+    body = b'{"name": "n", "backend": {"name": "device"}, "allowObjectStorage": true}'
+    names = dict.fromkeys(("hub", "group", "project", "device", "job", "name"), name)
     for route, path in desks.all_paths():
-        if "{" not in path:
-            continue
-        names = dict.fromkeys(("hub", "group", "project", "device", "job", "name"), name)
-        if "project" in path:
-            names = {"device": name, "job": name, "name": name} or names
-        for tried in (names, {"hub": name, "group": name, "project": name}):
-            reply = either.knock(
-                route.method,
-                b"/api" + desks.filled(path, **tried).encode(),
-                headers=[either.token()],
-                chunks=[b'{"name": "n", "backend": {"name": "device"}, "allowObjectStorage": true}'],
-            )
-            assert reply.status < 500, (route.method, path, reply.body)
+        if "{" in path and route.handler is not devices.bookings:
+            target = b"/api" + desks.filled(path, **names).encode()
+            reply = either.knock(route.method, target, headers=[either.token()], chunks=[body])
+            assert refused(reply)["code"] in NOT_THERE
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -142,13 +139,14 @@ def test_an_odd_host_is_no_failure(desk: Desk, host: bytes) -> None:
         assert reply.status < 500, (path, reply.body)
 
 
-@pytest.mark.parametrize("query", [b"filter=\xff", b"filter=%00", b"access_token=%FF%00", b"&&&=&;", b"filter=%7B&" * 500, b"expires=9&signature=%F0%9F"])
+@pytest.mark.parametrize("query", [b"filter=\xff", b"filter=" + b'{"a":' * 2000, b"filter=%00", b"access_token=%FF%00", b"&&&=&;", b"filter=%7B&" * 500, b"expires=9&signature=%F0%9F"])
 def test_odd_query_strings_are_no_failure(either: Desk, query: bytes) -> None:
     """Every endpoint, with and without a token in the header."""
-    for headers in ([either.token()], []):
-        for route, path in desks.all_paths():
-            reply = either.knock(route.method, b"/api" + desks.filled(path).encode(), query=query, headers=headers)
-            assert reply.status < 500, (route.method, path, reply.body)
+    for route in experience.ROUTES:
+        path = b"/api" + desks.filled(route.path).encode()
+        reply = either.knock(route.method, path, query=query, headers=[either.token()])
+        assert reply.status < 500, (route.method, path, reply.body)
+        assert either.knock(route.method, path, query=query).status < 500
 
 
 texts = st.one_of(st.text(max_size=20), st.sampled_from(["device", "hidden", NUL, "a" * 600, "\U0010ffff", "2026-03-14T15:09:26.000Z", "0001-01-01", "9999-12-31T23:59:59.999Z", "QUEUED", "^E", "%"]))
@@ -180,7 +178,7 @@ plain_submission = st.fixed_dictionaries(
 )
 program = st.fixed_dictionaries(
     {"qobj_id": texts, "type": st.just("QASM"), "experiments": st.lists(st.dictionaries(texts, objects(QOBJ), max_size=3), max_size=3)},
-    optional={key: objects(QOBJ) for key in QOBJ},
+    optional={key: objects(QOBJ) for key in ("schema_version", "header", "config")},
 )
 inline_submission = st.fixed_dictionaries({"backend": st.just({"name": "device"}), "qObject": program}, optional={"shots": leaves, "name": texts, "tags": st.lists(texts)})
 
@@ -232,4 +230,3 @@ def test_any_json_may_be_a_filter(either: Desk, wanted: Any) -> None:
 def test_any_date_may_be_asked_of_properties(either: Desk, date: Any) -> None:
     """Dates at the ends of time too."""
     check(either, "GET", "/devices/device/properties", params={"filter": json.dumps({"where": {"last_update_date": {"lt": date}}})})
-    check(either, "GET", "/devices/device/properties", params={"filter": DEEP.decode()})

@@ -14,7 +14,6 @@ from chandelier.jobs.intake import Limits
 from chandelier.jobs.records import Draft, Job
 from chandelier.tenancy import access
 
-
 _MAX_TAGS: Final = 100
 _MAX_TEXT: Final = 500
 

@@ -75,7 +75,7 @@ def _refuse_if(seconds: float) -> None:
 
 
 def _credentials(call: Call) -> Credentials:
-    if call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    if call.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         try:
             form = parse_qs(call.body.decode(), max_num_fields=20)
         except ValueError as failure:
