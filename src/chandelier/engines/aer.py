@@ -121,8 +121,7 @@ def build(way: routes.Route, target: targets.Target) -> circuits.Circuit:
 def noise_model(ways: Sequence[routes.Route], target: targets.Target) -> NoiseModel | None:
     """The noise of everything that some experiments do; on a simulator the noise that they bring along."""
     if target.simulator:
-        own = ways[0].experiment.config.noise_model
-        return usernoise.read(own) if own else None
+        return usernoise.read(ways[0].experiment.config.noise_model)
     sites: set[targets.Site] = set()
     measured: set[int] = set()
     for step in (step for way in ways for step in way.steps):

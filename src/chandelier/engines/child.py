@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 #: Memory set aside in a fresh child for saying that there is none left.
 _RESERVE: Final = 1 << 20
+#: Longest message of a reply, in characters.
+_LONGEST_MESSAGE: Final = 1000
 
 
 @dataclasses.dataclass
@@ -75,7 +77,7 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
         with limits.applied(task.limits):
             return _validate(task, kept) if isinstance(task, tasks.Validate) else _run(task, kept)
     except errors.ChandelierError as error:
-        return tasks.Refused(error.code, error.message)
+        return tasks.Refused(error.code, _told(error.message))
     except MemoryError:
         del reserve
         kept.job_id, kept.program = "", None
@@ -84,7 +86,7 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
         raise
     except BaseException as error:  # noqa: BLE001 -- a panic of Qiskit's native code is not an Exception
         _log.exception("a task failed")
-        return tasks.Refused(8021, f"The simulation failed ({type(error).__name__}: {str(error)[:300]}).")
+        return tasks.Refused(8021, _told(f"The simulation failed ({type(error).__name__}: {str(error)[:300]})."))
 
 
 def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
@@ -125,7 +127,7 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
     return tasks.Finished(
         success=not failed,
         code=8020 if failed else 0,
-        message=_first_failure(outcomes),
+        message=_told(_first_failure(outcomes)),
         seconds=seconds,
         bytes=len(body),
         metadata={"methods": sorted({way.plan.method for way in ways})},
@@ -146,6 +148,12 @@ def _first_failure(outcomes: list[aer.Outcome]) -> str:
         if outcome.code:
             return f"Experiment {outcome.result.circ_id}: {outcome.message}"
     return ""
+
+
+def _told(message: str) -> str:
+    """Make a message, which may quote the program, fit to be stored: PostgreSQL takes no NUL, a pipe no novel."""
+    message = message.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]} …"
 
 
 def _write(path: Path, body: bytes) -> None:

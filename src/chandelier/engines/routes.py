@@ -46,7 +46,8 @@ def find(program: programs.Program, target: targets.Target, limits: tasks.Limits
 def _find(experiment: programs.Opened, target: targets.Target, limits: tasks.Limits) -> Route:
     noisy = not target.simulator
     timed = schedule.alap(experiment.instructions, target) if noisy else schedule.Timed(experiment.instructions, 0)
-    case = cost.profile(timed.instructions, shots=experiment.shots, noisy=noisy or bool(experiment.config.noise_model))
+    own = experiment.config.noise_model != qobj.ABSENT
+    case = cost.profile(timed.instructions, shots=experiment.shots, noisy=noisy or own)
     try:
         plan = cost.plan(case, validation.method(experiment, target), limits)
     except errors.ProgramRefused as error:

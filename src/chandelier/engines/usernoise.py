@@ -34,12 +34,15 @@ class _Model(msgspec.Struct, frozen=True):
     errors: Annotated[list[_Error], msgspec.Meta(max_length=MAX_ERRORS)] = []
 
 
-def read(document: dict[str, Any]) -> NoiseModel:
-    """Read a noise model.
+def read(raw: msgspec.Raw) -> NoiseModel | None:
+    """Read a noise model; None if there is none, or an empty one.
 
     Raises:
         errors.ProgramRefused: Code 8010; the message says what about the model is wrong.
     """
+    document = qobj.document(raw)
+    if not document:
+        return None
     try:
         wire = msgspec.convert(document, _Model)
         noise = NoiseModel()

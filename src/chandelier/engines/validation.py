@@ -40,12 +40,16 @@ def check(program: programs.Program, target: targets.Target) -> None:
     count = len(program.experiments)
     if target.max_experiments is not None and count > target.max_experiments:
         refuse(8007, f"The program has {count} experiments; {target.name} takes up to {target.max_experiments}")
+    # Experiments share what the program as a whole says, so each document is read once.
     noises = {id(one.config.noise_model): one.config.noise_model for one in program.experiments}
+    pulses = {id(one.config.calibrations): one for one in program.experiments}
+    for experiment in pulses.values():
+        _check_calibrations(experiment, target)
     for experiment in program.experiments:
         _check_settings(experiment, target)
         _check_instructions(experiment, target)
-    for document in filter(None, noises.values()):
-        usernoise.read(document)
+    for noise_model in noises.values():
+        usernoise.read(noise_model)
 
 
 def refuse(code: int, message: str) -> NoReturn:
@@ -74,12 +78,16 @@ def _check_settings(experiment: programs.Opened, target: targets.Target) -> None
         )
     if config.memory and not target.memory:
         refuse(8010, f"{where} asks for the outcome of each shot, which {target.name} does not list")
-    if (config.calibrations or {}).get("gates"):
-        refuse(8010, f"{where} brings pulses for gates, which {target.name} does not take; remove them")
-    if config.noise_model and not target.simulator:
+    if config.noise_model != qobj.ABSENT and not target.simulator:
         refuse(8010, f"{where} brings a noise model; {target.name} has noise of its own")
     if experiment.slots > MAX_SLOTS:
         refuse(8005, f"{where} declares {experiment.slots} memory slots; up to {MAX_SLOTS} are possible")
+
+
+def _check_calibrations(experiment: programs.Opened, target: targets.Target) -> None:
+    if qobj.document(experiment.config.calibrations).get("gates"):
+        where = f"Experiment {experiment.index}"
+        refuse(8010, f"{where} brings pulses for gates, which {target.name} does not take; remove them")
 
 
 def _check_instructions(experiment: programs.Opened, target: targets.Target) -> None:

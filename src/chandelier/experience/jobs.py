@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs: submission in both ways, one job's views, and what may be done to it."""
 
+import contextlib
 from typing import Final
 
 import msgspec
@@ -86,7 +87,8 @@ def submit(call: Call) -> Json:
 
 def data_uploaded(call: Call) -> Json:
     """Take the program that was uploaded and hand the job over."""
-    job = intake.accept(call.store, shelf.own(call), call.now)
+    handed_over = shelf.own(call)
+    job = intake.accept(call.store, handed_over, call.now)
     document = shelf.document(call, job, versioned=True, whole=True)
     # A repeated notice may come when the job has failed; the client would take the key for a failure of the notice.
     document.pop("error", None)
@@ -141,7 +143,8 @@ def change(call: Call) -> Json:
 
 def delete(call: Call) -> Json:
     """Delete a job that has ended."""
-    outcomes.delete(call.store, shelf.own(call), call.now)
+    job = shelf.own(call)
+    outcomes.delete(call.store, job, call.now)
     return Json({"deleted": True})
 
 
@@ -178,9 +181,12 @@ def inline(call: Call, job: Job) -> Document:
     """Return program and result of a job that was submitted inline, for the unversioned full view."""
     if job.kind != "q-object":
         return {}
-    document: Document = {"qObject": msgspec.Raw(call.store.objects.read("programs", job.id))}
-    if job.result is not None:
-        document["qObjectResult"] = msgspec.Raw(call.store.objects.read("results", job.result))
+    document: Document = {}
+    # A file that is gone (the job is being deleted, say) must not take the job, or the list it is in, along.
+    with contextlib.suppress(errors.NotFound):
+        document["qObject"] = msgspec.Raw(call.store.objects.read("programs", job.id))
+        if job.result is not None:
+            document["qObjectResult"] = msgspec.Raw(call.store.objects.read("results", job.result))
     return document
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of jobs, in both presentations, reduced and full."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Final
 
 from chandelier.experience import filters, jobs, shelf
@@ -10,6 +12,8 @@ from chandelier.gateway import Call, Json
 
 #: What a full document has beyond the reduced one; left out of lists. Source: traps, further behaviours.
 _FULL_ONLY: Final = ("timePerStep", "objectStorageInfo")
+#: Programs and results that one list may carry along, in bytes; clients ask again for what is missing (protocol 8).
+_CARRIED_BYTES: Final = 32 << 20
 
 
 def status_versioned(call: Call) -> Json:
@@ -36,9 +40,17 @@ def _list(call: Call, *, versioned: bool, whole: bool) -> Json:
     wanted = filters.parse(call.query.get("filter"))
     found = shelf.search(call, wanted, versioned=versioned)
     if whole and not versioned:
+        found = found[: _carried(found)]
         # A client of early 2019 stops at the first job of another kind, so inline jobs come first (protocol 5.4).
         found.sort(key=lambda entry: entry.job.kind != "q-object")
     return Json([filters.project(wanted, _document(call, entry, versioned, whole)) for entry in found])
+
+
+def _carried(found: Sequence[Found]) -> int:
+    """Return how many of the first jobs go into one list with their programs and results: at least one."""
+    inline = (entry.job for entry in found)
+    sizes = ((job.input_bytes or 0) + (job.output_bytes or 0) if job.kind == "q-object" else 0 for job in inline)
+    return max(1, sum(total <= _CARRIED_BYTES for total in itertools.accumulate(sizes)))
 
 
 def _document(call: Call, found: Found, versioned: bool, whole: bool) -> Document:

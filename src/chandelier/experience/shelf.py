@@ -79,8 +79,8 @@ class _Lookup:
             self._places[project_id] = places.get(self._tx, project_id)
         return self._places[project_id]
 
-    def facts(self, call: Call, job: Job, *, steps: bool) -> Facts:
-        queued = job.state is State.QUEUED
+    def facts(self, call: Call, job: Job, *, steps: bool, position: bool = True) -> Facts:
+        placed = position and job.state is State.QUEUED
         base = f"/api/Jobs/{job.id}"
         links = {
             "uploadQobjectUrlEndpoint": call.url(f"{base}/jobUploadUrl"),
@@ -93,7 +93,7 @@ class _Lookup:
         return Facts(
             self.device(job.device_id),
             self.place(job.project_id),
-            position=records.count_ahead(self._tx, job) + 1 if queued else None,
+            position=records.count_ahead(self._tx, job) + 1 if placed else None,
             steps=records.events(self._tx, job.id) if steps else (),
             links=links,
         )
@@ -103,12 +103,20 @@ class _Lookup:
         view = documents.full if whole else documents.status
         return view(job, facts, versioned=versioned)
 
+    def placed(self, call: Call, found: Found, *, versioned: bool) -> Found:
+        """Return a queued job with its place in the queue, any other as it is."""
+        if found.job.state is not State.QUEUED:
+            return found
+        facts = self.facts(call, found.job, steps=False)
+        return Found(found.job, documents.full(found.job, facts, versioned=versioned))
+
     def candidates(self, call: Call, job: Job, *, versioned: bool) -> tuple[Document, ...]:
         """Return the presentations that a filter is judged on, the asked one first.
 
-        Clients that ask for the unversioned one wrote filters in terms of either (protocol 6.4).
+        Clients that ask for the unversioned one wrote filters in terms of either (protocol 6.4). The place in the
+        queue is left out: finding it for every job that is looked at costs more than all the rest.
         """
-        facts = self.facts(call, job, steps=False)
+        facts = self.facts(call, job, steps=False, position=False)
         asked = documents.full(job, facts, versioned=versioned)
         return (asked,) if versioned else (asked, documents.status(job, facts, versioned=True))
 
@@ -127,7 +135,8 @@ def _search(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> 
         order = filters.sorted_documents(wanted, [entry.document for entry in found])
         by_id = {entry.document["id"]: entry for entry in found}
         found = [by_id[document["id"]] for document in order]
-    return found[wanted.skip : wanted.skip + limit]
+    lookup = _Lookup(tx)
+    return [lookup.placed(call, entry, versioned=versioned) for entry in found[wanted.skip : wanted.skip + limit]]
 
 
 def _scan(

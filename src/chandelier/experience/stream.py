@@ -73,7 +73,7 @@ class Stream:
         gone = asyncio.create_task(self._until_gone())
         try:
             return await self._tell(gone)
-        except errors.NotFound:
+        except (errors.NotFound, errors.Invalid):  # no job, or an id that the database cannot even look up
             return _JOB_NOT_FOUND
         finally:
             stop()

@@ -20,6 +20,9 @@ MAX_INDEX: Final = 1_000_000
 
 DEFAULT_SHOTS: Final = 1024
 
+#: A document that the client left out.
+ABSENT: Final = msgspec.Raw(b"null")
+
 #: A JSON value of which nothing is known yet.
 Json = Any
 
@@ -30,7 +33,9 @@ _TYPES: Final[dict[str | int, str]] = {"QASM": "QASM", "PULSE": "PULSE", 0: "QAS
 
 
 class Config(msgspec.Struct, frozen=True):
-    """Settings of a program or of one experiment; None where the client left a setting out.
+    """Settings of a program or of one experiment; None (of a document: `ABSENT`) where the client left one out.
+
+    Documents stay undecoded, for they can be large and the door does not look into them; see `document`.
 
     Attributes:
         shots: Repetitions of each experiment.
@@ -59,8 +64,8 @@ class Config(msgspec.Struct, frozen=True):
     rep_delay: float | None = None
     rep_time: float | None = None
     method: str | None = None
-    noise_model: dict[str, Any] | None = None
-    calibrations: dict[str, Any] | None = None
+    noise_model: msgspec.Raw = ABSENT
+    calibrations: msgspec.Raw = ABSENT
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -174,6 +179,7 @@ class _WireExperiment(msgspec.Struct, frozen=True):
 _envelope_decoder = msgspec.json.Decoder(_WireEnvelope)
 _experiment_decoder = msgspec.json.Decoder(_WireExperiment)
 _header_decoder = msgspec.json.Decoder(_WireHeader)
+_document_decoder: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
@@ -240,8 +246,21 @@ def decode_experiment(raw: msgspec.Raw, index: int) -> Experiment:
 
 def merged(common: Config, own: Config) -> Config:
     """The settings of one experiment: its own where given, else those of the program."""
-    changes = {name: value for name, value in msgspec.structs.asdict(own).items() if value is not None}
+    settings = msgspec.structs.asdict(own)
+    changes = {name: value for name, value in settings.items() if value is not None and value != ABSENT}
     return msgspec.structs.replace(common, **changes) if changes else common
+
+
+def document(raw: msgspec.Raw) -> dict[str, Any]:
+    """Decode a document of the settings; empty if it was left out.
+
+    Raises:
+        errors.ProgramRefused: Code 8000: it is not an object.
+    """
+    try:
+        return _document_decoder.decode(raw) or {}
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise errors.ProgramRefused(f"A document of the settings is wrong: {_readable(error)}.", 8000) from error
 
 
 def shots(envelope: Envelope) -> int:

@@ -79,8 +79,8 @@ def claim_run(tx: Transaction, ranking: Ranking, holder: str, now: datetime) -> 
     job_id = ranking(tx)
     if job_id is None:
         return None
-    records.advance(tx, job_id, (State.RUNNING,), now, started=now)
-    return _take(tx, job_id, holder, now)
+    claim = _take(tx, job_id, holder, now)
+    return None if claim is None else _begin(tx, claim, now)
 
 
 def go_on(tx: Transaction, claim: Claim, ranking: Ranking, now: datetime) -> Claim | None:
@@ -92,8 +92,7 @@ def go_on(tx: Transaction, claim: Claim, ranking: Ranking, now: datetime) -> Cla
     if ranking(tx) != claim.job.id:
         _drop(tx, claim.job.id, claim.token)
         return None
-    records.advance(tx, claim.job.id, (State.RUNNING,), now, started=now)
-    return Claim(msgspec.structs.replace(claim.job, state=State.RUNNING, started=now), claim.token)
+    return _begin(tx, claim, now)
 
 
 def hold(tx: Transaction, claim: Claim) -> None:
@@ -172,6 +171,12 @@ def _take(tx: Transaction, job_id: JobId, holder: str, now: datetime) -> Claim |
     if not database.insert_if_absent(tx, _leases, row):
         return None  # on PostgreSQL another worker may have been as quick
     return Claim(records.count_claim(tx, job_id), token)
+
+
+def _begin(tx: Transaction, claim: Claim, now: datetime) -> Claim:
+    """Begin to run a job under its lease: one that runs without would never be missed."""
+    records.advance(tx, claim.job.id, (State.RUNNING,), now, started=now)
+    return Claim(msgspec.structs.replace(claim.job, state=State.RUNNING, started=now), claim.token)
 
 
 def _find(tx: Transaction, job_id: str) -> Job | None:

@@ -130,7 +130,9 @@ class Database:
             self._engine = _sqlite_engine(self.url)
             self._writer: _SqliteWriter | _PostgresWriter = _SqliteWriter(self._engine, bell)
         elif backend == "postgresql":
-            self._engine = sa.create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+            self._engine = sa.create_engine(
+                self.url, pool_size=16, max_overflow=16, pool_pre_ping=True, hide_parameters=True
+            )
             self._writer = _PostgresWriter(self._engine, bell)
         else:
             raise errors.Unavailable(f"database_url is of kind {backend!r}; use sqlite or postgresql+psycopg.", 1008)
@@ -199,7 +201,10 @@ def _translated() -> Iterator[None]:
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, pool_size=16, max_overflow=64, connect_args={"timeout": _BUSY_SECONDS})
+    # Parameters, which may be addresses and hashes, stay out of the messages of failures, and so out of the log.
+    engine = sa.create_engine(
+        url, pool_size=16, max_overflow=64, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
