@@ -17,13 +17,17 @@ HOST ?= 127.0.0.1
 run: $(VENV)/.run
 	@$(BIN)/chandelier demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
 
+# Acceptance tests run by themselves: each starts servers and clients that want both cores.
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/acceptance
+	$(BIN)/python -m pytest tests/acceptance
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@for folder in tests tests/*/; do \
+		files=$$(ls $$folder/*.py 2>/dev/null); test -z "$$files" || MYPYPATH=src:tests:$$folder $(BIN)/mypy $$files || exit 1; done
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry src
 	$(BIN)/codespell src tests docs benchmarks README.md ARCHITECTURE.md CHANGELOG.md

@@ -1,77 +1,191 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making a data folder: once, again, and where it cannot be."""
+"""The data folder: made once, left alone afterwards, told of when it is broken."""
 
 import stat
-from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chandelier import devices, errors, setup
 from chandelier.settings import Settings
+from chandelier.store import Store
 from chandelier.tenancy import access, network, users
-
-NOW = datetime(2026, 11, 21, tzinfo=UTC)
-
-
-def test_a_second_time_finds_everything(tmp_path: Path) -> None:
-    """Initialising is idempotent: same operator, same token, same place, no device twice."""
-    settings = Settings(data=tmp_path / "data")
-    first = setup.initialise(settings, "op@example.org", NOW)
-    second = setup.initialise(settings, "other@example.org", NOW)
-
-    assert second == first
-    store = setup.open_store(settings)
-    names = [device.name for device in store.read(devices.list_)]
-    store.close()
-    assert len(names) == len(set(names)) == 12
+from chandelier.tenancy.access import Principal
+from factories import NOW, after
 
 
-def test_secret_files_are_for_their_owner_alone(tmp_path: Path) -> None:
-    """The signing secret and the operator's token have mode 0600, the folder 0700."""
-    settings = Settings(data=tmp_path / "data")
-    setup.initialise(settings, "op@example.org", NOW)
-
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (settings.secret_file, settings.token_file, settings.data)]
-    assert modes == [0o600, 0o600, 0o700]
+@pytest.fixture(name="settings")
+def _settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data", devices={"small": "lima"})
 
 
-def test_a_token_of_another_database_is_replaced(tmp_path: Path) -> None:
-    """When the folder is pointed to a new database, the operator gets a token that is valid there."""
-    before = Settings(data=tmp_path / "data")
-    old = setup.initialise(before, "op@example.org", NOW)
-    after = Settings(data=tmp_path / "data", database_url=f"sqlite:///{tmp_path / 'other.sqlite'}")
-    new = setup.initialise(after, "op@example.org", NOW)
-
-    store = setup.open_store(after)
-    assert new.token != old.token
-    assert store.read(lambda tx: users.holder(tx, new.token, NOW)) == new.operator.id
-    store.close()
+@pytest.fixture(name="made")
+def _made(settings: Settings) -> setup.Made:
+    return setup.initialise(settings, "op@example.org", NOW)
 
 
-def test_a_new_user_is_a_member_of_the_default_project(tmp_path: Path) -> None:
-    """Whoever is added can use the default project's devices at once, with the token printed."""
-    settings = Settings(data=tmp_path / "data")
-    setup.initialise(settings, "op@example.org", NOW)
-    store = setup.open_store(settings)
-    user, token = setup.add_user(store, "Ada@Example.org", NOW, name="Ada", password="a long password")
+def opened(settings: Settings) -> Store:
+    """Open the store of a data folder."""
+    return setup.open_store(settings)
 
-    assert user.email == "ada@example.org"
-    assert store.read(lambda tx: users.holder(tx, token, NOW)) == user.id
-    places = store.read(lambda tx: network.places_of(tx, user.id))
-    assert [place.path for place in places] == ["ibm-q/open/main"]
-    assert len(store.read(lambda tx: access.available(tx, places[0]))) == 12
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file but the database's."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "sqlite" not in path.name
+    }
+
+
+def test_a_new_folder_gets_all_it_needs(settings: Settings, made: setup.Made) -> None:
+    """An operator with a token that works, a place, devices."""
+    store = opened(settings)
+    login = users.login_with_token(store, made.token, NOW)
+    principal = store.read(lambda tx: access.authenticate(tx, login.text, NOW))
+    available = store.read(lambda tx: access.available(tx, made.place))
+
+    assert (principal.email, principal.operator) == ("op@example.org", True)
+    assert made.place.path == "ibm-q/open/main"
+    assert store.read(lambda tx: access.place(tx, principal, None)) == made.place
+    names = [entry.device.name for entry in available]
+    assert "ibmq_qasm_simulator" in names
+    assert names[-1] == "small"
+    assert settings.token_file.read_text(encoding="ascii").strip() == made.token
     store.close()
 
 
-def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
-    """A data folder that cannot be made is one clear sentence."""
-    (tmp_path / "data").write_text("in the way", encoding="ascii")
+def test_secrets_are_readable_by_their_owner_only(settings: Settings, made: setup.Made) -> None:
+    """And so is the folder."""
+    for path, mode in ((settings.secret_file, 0o600), (settings.token_file, 0o600), (settings.data, 0o700)):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert made.token not in settings.secret_file.read_text(encoding="ascii")
+
+
+def test_a_second_time_changes_nothing(settings: Settings, made: setup.Made) -> None:
+    """Neither files nor accounts nor devices."""
+    before = snapshot(settings.data)
+    again = setup.initialise(settings, "other@example.org", after(99))
+
+    assert again == made
+    assert snapshot(settings.data) == before
+    store = opened(settings)
+    assert store.read(lambda tx: users.find_by_email(tx, "other@example.org")) is None
+    assert len(store.read(lambda tx: users.list_tokens(tx, made.operator.id))) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("loss", ["missing", "foreign", "revoked"])
+def test_a_lost_operator_token_is_replaced(settings: Settings, made: setup.Made, loss: str) -> None:
+    """If the file is gone, or has a token that is not valid."""
+    if loss == "missing":
+        settings.token_file.unlink()
+    elif loss == "foreign":
+        settings.token_file.write_text("0" * 128, encoding="ascii")
+    else:
+        store = opened(settings)
+        (token,) = store.read(lambda tx: users.list_tokens(tx, made.operator.id))
+        store.write(lambda tx: users.revoke(tx, token.id, after(1)))
+        store.close()
+    again = setup.initialise(settings, "op@example.org", after(2))
+
+    assert again.operator == made.operator
+    assert again.token != made.token
+    store = opened(settings)
+    assert store.read(lambda tx: users.holder(tx, again.token, after(3))) == made.operator.id
+    store.close()
+
+
+def test_a_new_device_is_added_the_next_time(settings: Settings, made: setup.Made) -> None:
+    """And those that are there stay."""
+    more = msgspec.structs.replace(settings, devices={"small": "lima", "larger": "guadalupe"})
+    setup.initialise(more, "op@example.org", after(9))
+    store = opened(settings)
+
+    names = [entry.device.name for entry in store.read(lambda tx: access.available(tx, made.place))]
+    assert names[-2:] == ["small", "larger"]
+    assert store.read(lambda tx: devices.get(tx, "larger")).qubits == 16
+    store.close()
+
+
+def test_an_unknown_snapshot_is_told(settings: Settings) -> None:
+    """With its name, before anybody is told that all is well."""
+    wrong = msgspec.structs.replace(settings, devices={"small": "nowhere"})
+
+    with pytest.raises(errors.Unavailable, match="nowhere") as caught:
+        setup.initialise(wrong, "op@example.org", NOW)
+    assert caught.value.code == 3102
+
+
+def test_a_folder_that_is_none_is_told(settings: Settings) -> None:
+    """With what to do."""
+    with pytest.raises(errors.Unavailable, match="chandelier init"):
+        setup.open_store(settings)
+
+
+@pytest.mark.parametrize("text", ["", "00", "not hexadecimal", "é"])
+def test_a_broken_secret_is_told(settings: Settings, made: setup.Made, text: str) -> None:
+    """Nothing is ever signed with less than all of it."""
+    assert made.token
+    settings.secret_file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(errors.Unavailable, match="backup"):
+        setup.open_store(settings)
+
+
+def test_a_folder_that_cannot_be_made_is_told() -> None:
+    """With what to do."""
     with pytest.raises(errors.Unavailable, match="cannot be written"):
+        setup.initialise(Settings(data=Path("/dev/null/data")), "op@example.org", NOW)
+
+
+def test_a_folder_where_a_file_is_is_told(tmp_path: Path) -> None:
+    """With what to do."""
+    (tmp_path / "data").write_text("", encoding="ascii")
+
+    with pytest.raises(errors.Unavailable):
         setup.initialise(Settings(data=tmp_path / "data"), "op@example.org", NOW)
 
 
-def test_a_folder_that_was_never_made_says_what_to_do(tmp_path: Path) -> None:
-    """Opening names the command that makes a folder."""
-    with pytest.raises(errors.Unavailable, match="chandelier init"):
-        setup.open_store(Settings(data=tmp_path / "nothing"))
+def test_a_private_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    """And replaces the one before."""
+    path = tmp_path / "token"
+    path.write_text("old", encoding="ascii")
+    path.chmod(0o644)
+    setup.write_private(path, "new")
+
+    assert path.read_text(encoding="ascii") == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_added_user_can_log_in_and_is_a_member(store: Store) -> None:
+    """By the token, and by the password if there is one."""
+    user, text = setup.add_user(store, "Ann@Example.org", NOW, name="Ann", password="long enough")
+    principal = Principal(user.id, user.email, user.name, user.operator)
+
+    assert users.login_with_token(store, text, NOW).user_id == user.id
+    assert users.login_with_password(store, "ann@example.org", "long enough", NOW).user_id == user.id
+    assert store.read(lambda tx: access.place(tx, principal, None)).path == "ibm-q/open/main"
+    assert not user.operator
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "kind"),
+    [
+        ("ann@example.org", None, errors.Conflict),
+        ("bob@example.org", "short", errors.Invalid),
+        ("bob", None, errors.Invalid),
+    ],
+)
+def test_a_user_that_cannot_be_added_is_not_half_there(
+    store: Store, email: str, password: str | None, kind: type[Exception]
+) -> None:
+    """Neither account nor membership."""
+    setup.add_user(store, "ann@example.org", NOW)
+    with pytest.raises(kind):
+        setup.add_user(store, email, NOW, password=password)
+
+    assert store.read(lambda tx: users.find_by_email(tx, "bob@example.org")) is None
+    assert len(store.read(network.all_places)) == 1

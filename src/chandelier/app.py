@@ -5,10 +5,12 @@ import contextlib
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -27,6 +29,8 @@ from chandelier.worker import Budget, Worker
 
 _log = logging.getLogger(__name__)
 
+#: Beyond these the server answers 503; status streams count.
+_MOST_CONNECTIONS: Final = 8192
 _SWITCH_SECONDS: Final = 0.0001
 #: The module that pool children serve; known by name only, so that this process never loads Qiskit.
 ENGINE: Final = "chandelier.engines.child"
@@ -36,7 +40,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until told to stop.
 
     Args:
-        announce: Called with the server's URL once it accepts requests.
+        announce: Called with the URL of the listener once it accepts requests.
 
     Raises:
         errors.Unavailable: The folder is not initialised or served by another process, or the port is in use.
@@ -48,7 +52,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     with contextlib.ExitStack() as stack:
         stack.callback(opened.close)
         if opened.database.embedded:
-            stack.enter_context(_only_server(settings))
+            stack.enter_context(_only_server(opened))
         listener = stack.enter_context(_listen(settings))
         migrations.upgrade(opened)
         opened.database.watch()
@@ -57,7 +61,8 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         worker = _worker(opened, pool, settings)
         app = build(opened, pool, settings, worker)
         host, port = listener.getsockname()[:2]
-        url = settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        _raise_file_limit()
         _Server(app, lambda: announce(url)).run(sockets=[listener])
     _log.info("Stopped")
 
@@ -122,6 +127,7 @@ class _Server(uvicorn.Server):
                 ws_per_message_deflate=False,
                 ws_max_size=65536,
                 timeout_graceful_shutdown=5,
+                limit_concurrency=_MOST_CONNECTIONS,
                 server_header=False,
                 backlog=2048,
             )
@@ -145,14 +151,15 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _only_server(settings: Settings) -> Iterator[None]:
-    """Hold the folder's lock: two servers on one SQLite would each take the other's leases for a dead worker's."""
-    with (settings.data / "serve.lock").open("w", encoding="ascii") as lock:
+def _only_server(opened: Store) -> Iterator[None]:
+    """Hold the database's lock: two servers on one SQLite would each take the other's leases for a dead worker's."""
+    path = Path(f"{opened.database.url.database}.lock")
+    with path.open("w", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise errors.Unavailable(
-                f"Another server serves {settings.data}. Stop it, or use another --data folder.", 1008
+                f"Another server serves {path.parent}. Stop it, or use another --data folder.", 1008
             ) from None
         yield
 
@@ -166,6 +173,13 @@ def _listen(settings: Settings) -> socket.socket:
         raise errors.Unavailable(
             f"Cannot listen on {settings.host} port {settings.port}: {reason}. Choose another with --port.", 1008
         ) from failure
+
+
+def _raise_file_limit() -> None:
+    """Take as many open files as the system allows: each connection is one, and the usual limit is low."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * _MOST_CONNECTIONS
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(hard, wanted), hard))
 
 
 def _set_up_logging(level: str) -> None:

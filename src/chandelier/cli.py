@@ -109,7 +109,12 @@ def serve(
     from chandelier import app as application
 
     settings = _settings(data, host=host, port=port, public_url=public_url)
-    application.serve(settings, lambda url: _show({"ready": url}, f"ready {url}", as_json=as_json))
+
+    def announce(listener: str) -> None:
+        url = settings.public_url or listener
+        _show({"ready": url}, f"ready {url}", as_json=as_json)
+
+    application.serve(settings, announce)
 
 
 @app.command()

@@ -96,6 +96,7 @@ def install(store: Store, document: documents.DeviceDocument, taken: datetime, n
         if tx.execute(calibrated).first() is None:
             row = {"device_id": device.id, "digest": digest, "taken": taken, "created": now}
             tx.execute(sa.insert(_calibrations), row)
+        if device.calibration != digest:
             tx.execute(
                 sa.update(_devices).where(_devices.c.id == device.id).values(**_facts(document), calibration=digest)
             )

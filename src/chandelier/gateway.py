@@ -6,6 +6,7 @@ A face's handlers are plain functions from a `Call` to an `Answer`; nothing else
 
 import contextlib
 import logging
+import math
 import re
 import threading
 import time
@@ -207,6 +208,8 @@ class Call:
             errors.Invalid: It is not JSON, or has another shape; the message names the field.
         """
         try:
+            if not self.body.isascii():
+                self.body.decode()  # parts that are taken undecoded, such as programs, would not be looked at
             return msgspec.json.decode(self.body or b"{}", type=shape)
         except msgspec.ValidationError as failure:
             raise errors.Invalid(f"The request body is not as documented: {failure}", 1000) from failure
@@ -295,6 +298,8 @@ def _endpoint(cloud: Cloud, route: Route, dialect: Dialect) -> Callable[[Request
             response = await _answer(cloud, route, request)
         except errors.ChandelierError as error:
             response = respond(*dialect.render(error))
+            if "retryAfter" in error.data:
+                response.headers["Retry-After"] = str(math.ceil(error.data["retryAfter"]))
         except ClientDisconnect:
             response = Response(status_code=400)
         except Exception:  # noqa: BLE001  # the last resort: nobody else would word it

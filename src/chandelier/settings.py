@@ -5,7 +5,8 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -115,7 +116,52 @@ def load(overrides: Mapping[str, Any] | None = None, environment: Mapping[str, s
     from_file = _converted(values, str(file), strict=True)
     from_text = _converted(_unfolded(named), "a CHANDELIER_ variable", strict=False)
     chosen = {name: getattr(from_text, name) for name in named} | {"data": folder} | given
-    return msgspec.structs.replace(from_file, **chosen)
+    return _checked(msgspec.structs.replace(from_file, **chosen))
+
+
+#: The least that a number may be.
+_LEAST: Final[Mapping[str, float]] = {
+    "port": 0,
+    "workers": 0,
+    "max_job_bytes": 1024,
+    "max_pending_jobs": -1,
+    "job_memory_bytes": 64 * 1024**2,
+    "job_seconds": 0.1,
+    "validation_seconds": 0.1,
+    "url_seconds": 60,
+    "login_failures_per_minute": 1,
+    "logins_per_minute": 1,
+    "stop_seconds": 0,
+    "default_list_limit": 1,
+    "max_list_limit": 1,
+    "max_filter_jobs": 100,
+}
+_LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def _checked(settings: Settings) -> Settings:
+    """Return settings whose values make sense together.
+
+    Raises:
+        errors.Invalid: One does not; the message names it.
+    """
+    for name, least in _LEAST.items():
+        if getattr(settings, name) < least:
+            raise errors.Invalid(f"The setting {name} is {getattr(settings, name)}; it must be {least} or more.", 1001)
+    if settings.port > 65535:
+        raise errors.Invalid(f"The setting port is {settings.port}; it must be 65535 or less.", 1001)
+    if settings.log_level.lower() not in _LOG_LEVELS:
+        raise errors.Invalid(
+            f"The setting log_level is {settings.log_level!r}; it must be one of {', '.join(_LOG_LEVELS)}.", 1001
+        )
+    url = urlsplit(settings.public_url)
+    if settings.public_url and (url.scheme not in {"http", "https"} or not url.netloc or url.path.strip("/")):
+        raise errors.Invalid(
+            f"The setting public_url is {settings.public_url!r}; it must be like https://cloud.example.org, "
+            "without a path.",
+            1001,
+        )
+    return settings
 
 
 def _converted(values: Mapping[str, Any], source: str, *, strict: bool) -> Settings:

@@ -50,7 +50,7 @@ def open_store(settings: Settings) -> Store:
         ) from failure
     if len(secret) < _SECRET_BYTES:
         raise errors.Unavailable(f"{settings.secret_file} is cut short. Restore it from a backup.", 1008)
-    return store.open_store(settings.url_of_database, settings.objects_root, secret)
+    return store.open_store(settings.url_of_database, settings.objects_root.resolve(), secret)
 
 
 def initialise(settings: Settings, email: str, now: datetime) -> Made:
@@ -77,6 +77,8 @@ def initialise(settings: Settings, email: str, now: datetime) -> Made:
         migrations.upgrade(opened)
         _install_devices(opened, settings, now)
         return _make_operator(opened, settings, email, now)
+    except OSError as failure:
+        raise errors.Unavailable(f"{settings.data} cannot be written ({failure.strerror}).", 1008) from failure
     finally:
         opened.close()
 

@@ -100,6 +100,7 @@ class Worker:
         self._runners = runners
         self._slots = [pool.slot(index) for index in range(slots)]
         self._works = [_Work() for _ in self._slots]
+        self._run_first = [True] * slots
         self._name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._stopping = threading.Event()
         self._news = [threading.Event() for _ in self._slots]
@@ -188,14 +189,14 @@ class Worker:
             return None if running is None else self._run(index, slot, work, running)
         except (claims.LeaseLost, errors.Conflict):
             # Cancelled meanwhile, or given to another: whatever came out is nobody's.
-            self._release(claim)
+            self._let_go(claim)
             self._store.objects.delete("results", claim.token)
             return None
         finally:
             work.begin(None)
 
-    def _release(self, claim: Claim) -> None:
-        self._store.write(lambda tx: claims.release(tx, claim))
+    def _let_go(self, claim: Claim) -> None:
+        self._store.write(lambda tx: claims.let_go(tx, claim))
 
     def _claim(self, tx: Transaction, index: int) -> Claim | None:
         if self._stopping.is_set():
@@ -204,6 +205,10 @@ class Worker:
         holder = f"{self._name}-{index}"
         if index >= self._runners:
             return claims.claim_validation(tx, holder, now, waiting_since=now - _PATIENCE)
+        # In turns, so that neither a crowd of programs to check nor a long queue keeps the other from going on.
+        self._run_first[index] = not self._run_first[index]
+        if self._run_first[index]:
+            return claims.claim_run(tx, self._ranking, holder, now) or claims.claim_validation(tx, holder, now)
         return claims.claim_validation(tx, holder, now) or claims.claim_run(tx, self._ranking, holder, now)
 
     def _validate(self, slot: Slot, work: _Work, claim: Claim, *, may_run: bool) -> Claim | None:

@@ -70,16 +70,11 @@ class Reply(msgspec.Struct, frozen=True):
 class Desk:
     """The door of a cloud, and who knocks."""
 
-    def __init__(self, town: Town, http: TestClient) -> None:
+    def __init__(self, town: Town, tokens: dict[str, str], http: TestClient) -> None:
         self.town = town
         self.store = town.store
+        self.tokens = tokens
         self.http = http
-        people = {"ann": town.ann, "bob": town.bob, "root": town.operator}
-
-        def work(tx: Transaction) -> dict[str, str]:
-            return {name: users.issue(tx, who.user_id, "access", now())[0] for name, who in people.items()}
-
-        self.tokens = self.store.write(work)
 
     def ask(self, method: str, path: str, who: str | None = "ann", **more: Any) -> httpx.Response:
         """Send a request of somebody, or of nobody."""
@@ -113,16 +108,30 @@ class Desk:
         *,
         query: bytes = b"",
         headers: Iterable[tuple[bytes, bytes]] = (),
-        chunks: Iterable[bytes] = (b"",),
+        chunks: Iterable[bytes] = (),
+        cut: bool = False,
     ) -> Reply:
-        """Send a request as a server of the web would hand it over, byte by byte."""
-        arriving = [*chunks]
+        """Send a request as a server of the web would hand it over, byte by byte.
+
+        Args:
+            chunks: The body; none of them is empty. They are taken only as they are read.
+            cut: The client is gone after the first of them.
+        """
+        arriving = iter(chunks)
+        held = next(arriving, b"") if cut else None
         sent: list[Any] = []
+        whole = False
 
         async def receive() -> dict[str, Any]:
-            if not arriving:
+            nonlocal held, whole
+            if cut and held is not None:
+                chunk, held = held, None
+                return {"type": "http.request", "body": chunk, "more_body": True}
+            if cut or whole:
                 return {"type": "http.disconnect"}
-            return {"type": "http.request", "body": arriving.pop(0), "more_body": bool(arriving)}
+            chunk = next(arriving, b"")
+            whole = not chunk
+            return {"type": "http.request", "body": chunk, "more_body": not whole}
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -233,13 +242,23 @@ class Desk:
 
 
 @contextlib.contextmanager
-def open_desk(town: Town, folder: Path, **settings: Any) -> Iterator[Desk]:
+def open_desk(town: Town, tokens: dict[str, str], folder: Path, **settings: Any) -> Iterator[Desk]:
     """Serve a town in this process."""
     chosen = Settings(data=folder, **SMALL | settings)
     pool: Any = _Pool()
     worker: Any = _Worker()
     with TestClient(app.build(town.store, pool, chosen, worker)) as http:
-        yield Desk(town, http)
+        yield Desk(town, tokens, http)
+
+
+def log_in(town: Town) -> dict[str, str]:
+    """Return an access token of everybody."""
+    people = {"ann": town.ann, "bob": town.bob, "root": town.operator}
+
+    def work(tx: Transaction) -> dict[str, str]:
+        return {name: users.issue(tx, who.user_id, "access", now())[0] for name, who in people.items()}
+
+    return town.store.write(work)
 
 
 def now() -> datetime:

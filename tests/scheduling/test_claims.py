@@ -89,6 +89,17 @@ def test_validations_are_claimed_first_come_first_served(town: Town) -> None:
     assert leases(town.store) == {job.id: "worker" for job in jobs}
 
 
+@pytest.mark.parametrize("stage", ["validate", "run"])
+def test_a_look_takes_nothing_from_anybody(town: Town, stage: str) -> None:
+    """While one worker looks whether there is something to do, another can take it."""
+    job = (submitted if stage == "validate" else queued)(town)
+    with town.store.database.reading() as tx:
+        assert claims.is_waiting(tx, ranking.first_come)
+        assert taken((check if stage == "validate" else run)(town.store)).job.id == job.id
+
+    assert not town.store.read(lambda tx: claims.is_waiting(tx, ranking.first_come))
+
+
 def test_runs_are_claimed_first_come_first_served(town: Town) -> None:
     """By the time of creation, whatever order they were validated in."""
     jobs = [submitted(town) for _ in range(3)]

@@ -194,7 +194,7 @@ def test_a_password_logs_in(with_password: Store) -> None:
     [
         ("zoe@example.org", PASSWORD + " "),
         ("zoe@example.org", ""),
-        ("zoe@example.org", HASH),
+        pytest.param("zoe@example.org", HASH, id="its-hash"),
         ("ann@example.org", PASSWORD),
         ("ann@example.org", "nobody's password"),
         ("nobody@example.org", PASSWORD),

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from starlette.routing import BaseRoute
-from starlette.websockets import WebSocket
 
 from chandelier import errors, gateway
 from chandelier.experience import devices, jobs, lists, network, storage, stream, users
@@ -132,12 +131,5 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
     mounted: list[BaseRoute] = list(gateway.mount(cloud, "/api", ROUTES, DIALECT))
     for base in ("", "/api"):
         for path, versioned in STREAMS.items():
-            mounted.append(gateway.mount_socket(base, path, _follower(cloud, versioned=versioned)))
+            mounted.append(gateway.mount_socket(base, path, stream.follower(cloud, versioned=versioned)))
     return mounted
-
-
-def _follower(cloud: Cloud, *, versioned: bool) -> Any:
-    async def follow(socket: WebSocket) -> None:
-        await stream.Stream(cloud, socket, versioned=versioned).follow()
-
-    return follow

@@ -2,17 +2,19 @@
 """Devices: lists, properties, defaults, queue status and job limits."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from chandelier import devices, errors
 from chandelier.devices import Device
-from chandelier.experience import documents, network
+from chandelier.experience import conditions, documents, network, shelf
 from chandelier.gateway import Call, Json
 from chandelier.jobs import records
 from chandelier.tenancy import access
 from chandelier.tenancy.access import Available
+
+_FORM: Final = '{"where": {"last_update_date": {"lt": "<ISO date>"}}}'
 
 
 class _Before(msgspec.Struct, frozen=True):
@@ -95,11 +97,11 @@ def _before(text: str | None) -> datetime | None:
         return None
     try:
         wanted = msgspec.json.decode(text, type=_PropertiesFilter)
-        if wanted.where is None or wanted.where.last_update_date is None:
-            return None
-        moment = datetime.fromisoformat(wanted.where.last_update_date.lt or "")
-        return moment if moment.tzinfo else moment.astimezone()
-    except (msgspec.DecodeError, RecursionError, ValueError, OverflowError) as failure:
-        raise errors.Invalid(
-            'The filter of properties must be {"where": {"last_update_date": {"lt": "<ISO date>"}}}.', 1002
-        ) from failure
+    except (msgspec.DecodeError, RecursionError) as failure:
+        raise errors.Invalid(f"The filter of properties must be {_FORM}.", 1002) from failure
+    if wanted.where is None or wanted.where.last_update_date is None:
+        return None
+    milliseconds = conditions.instant(wanted.where.last_update_date.lt)
+    if milliseconds is None:
+        raise errors.Invalid(f"The filter of properties must be {_FORM}.", 1002)
+    return shelf.moment(milliseconds)

@@ -35,7 +35,7 @@ class Facts(msgspec.Struct, frozen=True):
     """What a job's document tells beyond the job's row.
 
     Attributes:
-        position: 1-based place among the project's queued jobs on the device; only for queued jobs.
+        position: 1-based place among the project's queued jobs on the device; only for queued jobs, and not far back.
         steps: When the job entered each state; empty in lists.
         links: URLs of the job's program, for the `objectStorageInfo`.
     """

@@ -93,10 +93,14 @@ class _Lookup:
         return Facts(
             self.device(job.device_id),
             self.place(job.project_id),
-            position=records.count_ahead(self._tx, job) + 1 if placed else None,
+            position=self._position(job) if placed else None,
             steps=records.events(self._tx, job.id) if steps else (),
             links=links,
         )
+
+    def _position(self, job: Job) -> int | None:
+        ahead = records.count_ahead(self._tx, job)
+        return None if ahead is None else ahead + 1
 
     def document(self, call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
         facts = self.facts(call, job, steps=whole)
@@ -179,8 +183,8 @@ def _query(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> Q
         project_id=network.place(call).project_id if "project" in call.path else None,
         device_ids=device_ids,
         states=states,
-        created_from=_moment(bounds.created_from),
-        created_to=_moment(bounds.created_to),
+        created_from=None if bounds.created_from is None else moment(bounds.created_from),
+        created_to=None if bounds.created_to is None else moment(bounds.created_to),
         ids=bounds.ids,
         tags=bounds.tags,
         ascending=bool(wanted.order) and not wanted.order[0][1],
@@ -197,9 +201,8 @@ def _states(statuses: frozenset[str], *, versioned: bool) -> frozenset[State]:
     )
 
 
-def _moment(milliseconds: int | None) -> datetime | None:
-    if milliseconds is None:
-        return None
+def moment(milliseconds: int) -> datetime:
+    """Return the time of milliseconds since 1970; the nearest there is, for one beyond the calendar."""
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (OverflowError, ValueError, OSError):

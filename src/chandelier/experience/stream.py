@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -123,3 +124,12 @@ class Stream:
     async def _send(self, document: dict[str, Any]) -> None:
         # Binary frames: clients up to 0.13 cannot read text frames (traps 2).
         await self._socket.send_bytes(msgspec.json.encode(document))
+
+
+def follower(cloud: Cloud, *, versioned: bool) -> Callable[[WebSocket], Awaitable[None]]:
+    """Return what follows a job for each WebSocket that is opened."""
+
+    async def follow(socket: WebSocket) -> None:
+        await Stream(cloud, socket, versioned=versioned).follow()
+
+    return follow

@@ -28,6 +28,9 @@ JobId = NewType("JobId", str)
 #: How the program came in; the values are the wire's (protocol 6.2).
 Kind = Literal["q-object", "q-object-external-storage"]
 
+#: No poll counts further than this: a long queue must not make each look at it slow.
+COUNTED: Final = 2000
+
 _jobs: Final = sa.Table(
     "jobs",
     database.metadata,
@@ -341,31 +344,22 @@ def events(tx: Transaction, job_id: JobId) -> list[tuple[State, datetime]]:
     return [(State(row.state), row.at) for row in tx.execute(_EVENTS_OF, {"id": job_id})]
 
 
-def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId | None = None) -> int:
-    """Count the jobs of a device, or of one user on it, that are not final."""
-    query = sa.select(sa.func.count()).where(
-        _jobs.c.device_id == device_id, _jobs.c.state.in_(lifecycle.ACTIVE), _jobs.c.deleted.is_(None)
-    )
-    if user_id is not None:
-        query = query.where(_jobs.c.user_id == user_id)
-    return int(tx.execute(query).scalar_one())
+def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId) -> int:
+    """Count the jobs of a user on a device that are not final."""
+    mine = (_jobs.c.user_id == user_id, _jobs.c.device_id == device_id, _jobs.c.deleted.is_(None))
+    return _count(tx, *mine, _jobs.c.state.in_(lifecycle.ACTIVE))
 
 
 def count_waiting(tx: Transaction, device_id: DeviceId) -> int:
-    """Count the jobs of a device that were handed over and have not ended."""
-    waiting = sa.and_(_jobs.c.device_id == device_id, _jobs.c.state.in_(lifecycle.ACTIVE - {State.CREATING}))
-    return int(tx.execute(sa.select(sa.func.count()).select_from(_jobs).where(waiting)).scalar_one())
+    """Count the jobs of a device that were handed over and have not ended, up to `COUNTED`."""
+    return _count(tx, _jobs.c.device_id == device_id, _jobs.c.state.in_(lifecycle.ACTIVE - {State.CREATING}))
 
 
-def count_ahead(tx: Transaction, job: Job) -> int:
-    """Count the queued jobs of the same project and device that were created before this one."""
-    query = sa.select(sa.func.count()).where(
-        _jobs.c.device_id == job.device_id,
-        _jobs.c.state == State.QUEUED,
-        _jobs.c.created < job.created,
-        _jobs.c.project_id == job.project_id,
-    )
-    return int(tx.execute(query).scalar_one())
+def count_ahead(tx: Transaction, job: Job) -> int | None:
+    """Count the queued jobs of the same project and device that were created before; None if `COUNTED` or more."""
+    before = (_jobs.c.device_id == job.device_id, _jobs.c.state == State.QUEUED, _jobs.c.created < job.created)
+    count = _count(tx, *before, _jobs.c.project_id == job.project_id)
+    return count if count < COUNTED else None
 
 
 def count_by_state(tx: Transaction) -> Mapping[str, int]:
@@ -431,6 +425,11 @@ def _oldest(
         query = query.where(_jobs.c.created < sa.bindparam("moment"))
     query = query.order_by(_jobs.c.created).limit(1)
     return query.with_for_update(skip_locked=True) if locked else query
+
+
+def _count(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> int:
+    first = sa.select(sa.literal(1)).select_from(_jobs).where(*conditions).limit(COUNTED).subquery()
+    return int(tx.execute(sa.select(sa.func.count()).select_from(first)).scalar_one())
 
 
 def _log(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime) -> None:

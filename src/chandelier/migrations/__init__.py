@@ -2,9 +2,11 @@
 """Schema changes, oldest first; brings a database, new or old, to the schema of this release."""
 
 from pathlib import Path
+from typing import Final
 
 import alembic.command
 import alembic.config
+import sqlalchemy as sa
 
 # Every owner declares its tables when it is imported.
 from chandelier.jobs import records
@@ -16,12 +18,17 @@ __all__ = ["configuration", "metadata", "upgrade"]
 
 metadata = database.metadata
 OWNERS = (records, claims, grants)
+#: Any number, as long as it stays the same: names the lock among those of the database.
+_LOCK: Final = 7_311_846_022
 
 
 def upgrade(store: Store) -> None:
     """Apply what is missing; does nothing to a database that is up to date."""
 
     def work(tx: Transaction) -> None:
+        if tx.connection.dialect.name == "postgresql":
+            # Of several servers that start at once, one migrates and the others wait.
+            tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         config = configuration()
         config.attributes["connection"] = tx.connection
         alembic.command.upgrade(config, "head")

@@ -113,6 +113,16 @@ def release(tx: Transaction, claim: Claim) -> None:
     _drop(tx, claim.job.id, claim.token)
 
 
+def let_go(tx: Transaction, claim: Claim) -> None:
+    """Let go of a job that ended in another way than the claimant meant.
+
+    One that did not end keeps its lease, which runs out: it must not be left RUNNING with nobody to miss it.
+    """
+    job = _find(tx, claim.job.id)
+    if job is None or job.state in lifecycle.FINAL:
+        _drop(tx, claim.job.id, claim.token)
+
+
 def give_back(tx: Transaction, claim: Claim, now: datetime, *, died: bool) -> None:
     """Let a job wait again because its worker stops, or because a child process died over it.
 
@@ -162,6 +172,8 @@ def reap(tx: Transaction, now: datetime, *, everything: bool = False) -> int:
             outcomes.refused(tx, job, _given_up(job.claims), now)
         else:
             outcomes.requeue(tx, job, now)
+    while (stray := records.oldest(tx, State.RUNNING, without=_LEASED)) is not None:
+        outcomes.requeue(tx, records.get(tx, stray), now)
     return len(rows)
 
 

@@ -128,11 +128,13 @@ class Database:
         backend = self.url.get_backend_name()
         if backend == "sqlite":
             self._engine = _sqlite_engine(self.url)
+            self._reading: dict[str, Any] = {}
             self._writer: _SqliteWriter | _PostgresWriter = _SqliteWriter(self._engine, bell)
         elif backend == "postgresql":
             self._engine = sa.create_engine(
                 self.url, pool_size=16, max_overflow=16, pool_pre_ping=True, hide_parameters=True
             )
+            self._reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             self._writer = _PostgresWriter(self._engine, bell)
         else:
             raise errors.Unavailable(f"database_url is of kind {backend!r}; use sqlite or postgresql+psycopg.", 1008)
@@ -145,7 +147,11 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Open one consistent view of the database; nothing may be written through it."""
-        with _translated(), self._engine.connect() as connection, connection.begin():
+        with (
+            _translated(),
+            self._engine.connect().execution_options(**self._reading) as connection,
+            connection.begin(),
+        ):
             yield Transaction(connection, writing=False)
 
     def read(self, work: Callable[[Transaction], T]) -> T:

@@ -117,29 +117,48 @@ class Objects:
 
 
 class Upload:
-    """A file that is being written; kept under its name when it is whole, discarded otherwise."""
+    """A file that is being written; kept under its name when it is whole, discarded otherwise.
+
+    Raises:
+        errors.Unavailable: From every method but `discard`: the disk is full, or cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
-        self._file = path.open("xb")
+        with _translated():
+            self._file = path.open("xb")
 
     def write(self, chunk: bytes) -> None:
         """Add bytes at the end."""
-        self._file.write(chunk)
+        with _translated():
+            self._file.write(chunk)
         self.size += len(chunk)
 
     def keep(self, target: Path) -> None:
         """Sync to disk and rename to `target`; an object of that name is replaced whole."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        _move(self.path, target)
+        with _translated():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            _move(self.path, target)
 
     def discard(self) -> None:
         """Remove the file unless it was kept."""
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()  # which may find the disk full once more
         self.path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turn a disk that cannot be written into `errors.Unavailable`."""
+    try:
+        yield
+    except OSError as failure:
+        raise errors.Unavailable(
+            f"The server cannot store this: {failure.strerror}. Try again later.", 1008
+        ) from failure
 
 
 def _move(source: Path, target: Path) -> None:

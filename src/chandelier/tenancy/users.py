@@ -102,8 +102,9 @@ _IS_VALID: Final = (
     sa.or_(_tokens.c.expires.is_(None), _tokens.c.expires > sa.bindparam("now")),
 )
 # Built once, because each request runs one of them.
-# The lock (where there are several writers) lets no login slip past a revocation that is going on.
-_VALID: Final = sa.select(*_TOKEN).where(*_IS_VALID).with_for_update(read=True)
+_VALID: Final = sa.select(*_TOKEN).where(*_IS_VALID)
+# Where there are several writers the lock lets no login slip past a revocation that is going on.
+_VALID_LOCKED: Final = _VALID.with_for_update(read=True)
 _HOLDER: Final = sa.select(*_USER).join(_tokens, _tokens.c.user_id == _users.c.id).where(*_IS_VALID)
 
 
@@ -275,7 +276,8 @@ def _log_in(tx: Transaction, user_id: UserId, now: datetime, parent_id: TokenId 
 
 
 def _find_valid(tx: Transaction, text: str, kind: TokenKind, now: datetime) -> Token | None:
-    row = tx.execute(_VALID, {"digest": _digest(text), "kind": kind, "now": now}).first()
+    query = _VALID_LOCKED if tx.skips_locked else _VALID
+    row = tx.execute(query, {"digest": _digest(text), "kind": kind, "now": now}).first()
     return None if row is None else Token(*row)
 
 

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hubs, groups and projects as their members are shown them."""
+
+import re
+from typing import Any
+
+import desk as desks
+from desk import Desk
+
+import factories
+from chandelier.tenancy import network
+from factories import NOW
+
+DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+NODE = {"name", "title", "description", "creationDate", "deleted", "isDefault"}
+HUB = NODE | {"private", "licenseNotRequired", "analytics", "class", "id", "groups"}
+SHARE = {"priority", "name", "deleted", "configuration", "specificConfiguration"}
+
+
+def nodes(hubs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return all hubs, groups and projects of a tree."""
+    groups = [group for hub in hubs for group in hub["groups"].values()]
+    return [*hubs, *groups, *(project for group in groups for project in group["projects"].values())]
+
+
+def test_the_public_hub_is_named_as_a_client_hard_codes_it(desk: Desk) -> None:
+    """Groups and projects are objects by name, the default is marked on each level."""
+    [hub] = desk.get("/Network")
+    group = hub["groups"]["open"]
+    project = group["projects"]["main"]
+
+    assert set(hub) >= HUB
+    assert (hub["name"], hub["class"]) == ("ibm-q", "Open")
+    assert [node["isDefault"] for node in (hub, group, project)] == [True, True, True]
+    assert [*hub["groups"]] == ["open"]
+    assert [*group["projects"]] == ["main"]
+    [share] = project["devices"].items()
+    assert share[0] == desk.town.device.id
+    assert set(share[1]) >= SHARE
+    assert share[1]["name"] == "device"
+
+
+def test_every_node_has_the_typed_keys(desk: Desk) -> None:
+    """Dates that can be parsed, texts and booleans, on each level."""
+    for node in nodes(desk.get("/Network", "bob")):
+        assert set(node) >= NODE
+        assert DATE.fullmatch(node["creationDate"])
+        assert [type(node[key]) for key in ("name", "title", "description")] == [str, str, str]
+        assert (node["deleted"], type(node["isDefault"])) == (False, bool)
+
+
+def test_the_default_comes_first(desk: Desk) -> None:
+    """Clients take the first project for the default one, however early another hub was made."""
+
+    def work(tx: Any) -> None:
+        place = factories.a_place(tx, "ancient", "main", "main", NOW.replace(year=2000))
+        network.join(tx, place.project_id, desk.town.bob.user_id, NOW)
+
+    desk.store.write(work)
+    hubs = desk.get("/Network", "bob")
+
+    assert hubs[0]["name"] == "ibm-q"
+    assert {hub["name"] for hub in hubs} == {"ibm-q", "annex", "ancient"}
+    assert [hub["isDefault"] for hub in hubs] == [True, False, False]
+    assert desk.opened("bob")["hubInfo"]["hub"]["name"] == "ibm-q"
+
+
+def test_groups_and_projects_of_a_hub_stay_together(desk: Desk) -> None:
+    """Several projects in several groups of one hub are one tree, in the order in which they were made."""
+    store, bob = desk.store, desk.town.bob
+
+    def work(tx: Any) -> None:
+        hub = desk.town.annex.hub
+        for group in ("b", "a"):
+            made = network._add(tx, network._groups, group, "", NOW, hub_id=hub.id)
+            for project in ("z", "y"):
+                added = network._add(tx, network._projects, project, "", NOW, group_id=made.id)
+                network.join(tx, network.ProjectId(added.id), bob.user_id, NOW)
+
+    store.write(work)
+    hub = desk.get("/Network/annex", "bob")
+
+    assert {name: {*group["projects"]} for name, group in hub["groups"].items()} == {
+        "main": {"main"},
+        "b": {"z", "y"},
+        "a": {"z", "y"},
+    }
+
+
+def test_a_hub_alone_is_as_in_the_list(desk: Desk) -> None:
+    """One object of the same shape."""
+    for hub in desk.get("/Network", "bob"):
+        assert desk.get(f"/Network/{hub['name']}", "bob") == hub
+
+
+def test_members_see_their_own_hubs_and_operators_all(desk: Desk) -> None:
+    """Nothing tells Ann that there is an annex."""
+    seen = {who: {hub["name"] for hub in desk.get("/Network", who)} for who in ("ann", "bob", "root")}
+
+    assert seen == {"ann": {"ibm-q"}, "bob": {"ibm-q", "annex"}, "root": {"ibm-q", "annex"}}
+    desks.error(desk.ask("GET", "/Network/annex"), 404, 3001)
+
+
+def test_who_has_no_project_is_told_so(desk: Desk) -> None:
+    """An empty list of hubs; a job has nowhere to go."""
+    desk.store.write(lambda tx: tx.execute(network._members.delete()))
+
+    assert desk.get("/Network") == []
+    refusal = desks.error(
+        desk.ask("POST", "/Jobs", json={"backend": {"name": "device"}, "allowObjectStorage": True}), 404, 3001
+    )
+    assert "operator" in refusal["message"]

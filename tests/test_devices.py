@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalogue: devices, their calibrations, pausing."""
+
+import pytest
+import sqlalchemy as sa
+
+from chandelier import devices, errors
+from chandelier.formats import device as documents
+from chandelier.store import Store, database
+from factories import NOW, Town, a_device, a_device_document, after
+
+
+def calibrations(store: Store) -> int:
+    """Return how many calibrations are kept."""
+    table = database.metadata.tables["calibrations"]
+    return store.read(lambda tx: int(tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()))
+
+
+def test_an_installed_device_is_what_its_document_says(store: Store) -> None:
+    """And its document can be had by the digest."""
+    document = a_device_document("first", n_qubits=5, max_shots=77, max_experiments=3)
+    device = devices.install(store, document, NOW, after(1))
+
+    assert store.read(lambda tx: devices.get(tx, "first")) == device
+    assert store.read(lambda tx: devices.get_by_id(tx, device.id)) == device
+    assert (device.name, device.qubits, device.max_shots, device.max_experiments) == ("first", 5, 77, 3)
+    assert (device.simulator, device.state, device.message, device.created) == (True, "active", "", after(1))
+    assert device.calibration == documents.digest(document)
+    assert devices.document(store, device.calibration) == document
+
+
+def test_installing_again_does_nothing(store: Store) -> None:
+    """Each start does it."""
+    device = a_device(store, "first")
+    store.write(lambda tx: devices.set_state(tx, "first", "paused", "cooling down"))
+    again = devices.install(store, a_device_document("first"), after(1), after(1))
+
+    assert (again.id, again.calibration, again.created) == (device.id, device.calibration, device.created)
+    assert (again.state, again.message) == ("paused", "cooling down")
+    assert calibrations(store) == 1
+
+
+def test_a_new_calibration_keeps_the_device(store: Store) -> None:
+    """The old one stays readable, for jobs that were run with it."""
+    old = a_device(store, "first")
+    new = devices.install(store, a_device_document("first", n_qubits=7), after(1), after(2))
+
+    assert (new.id, new.created, new.qubits) == (old.id, old.created, 7)
+    assert new.calibration != old.calibration
+    assert devices.document(store, old.calibration).configuration["n_qubits"] == old.qubits
+    assert calibrations(store) == 2
+
+
+def test_devices_are_listed_in_the_order_of_installation(store: Store) -> None:
+    """A new calibration does not move one."""
+    for name in ("zeta", "alpha", "mu"):
+        a_device(store, name)
+    devices.install(store, a_device_document("zeta", n_qubits=7), after(1), after(2))
+
+    assert [device.name for device in store.read(devices.list_)] == ["zeta", "alpha", "mu"]
+
+
+@pytest.mark.parametrize("name", ["", "none", "DEVICE", "device "])
+def test_unknown_devices_are_not_found(town: Town, name: str) -> None:
+    """Names are exact."""
+    assert town.store.read(lambda tx: devices.find(tx, name)) is None
+    with pytest.raises(errors.NotFound) as caught:
+        town.store.read(lambda tx: devices.get(tx, name))
+    assert caught.value.code == 3100
+
+
+def test_pausing_and_resuming(town: Town) -> None:
+    """Everybody sees the message, and waiting workers hear of it."""
+    heard: list[str] = []
+    town.store.bell.listen("queue", lambda: heard.append("queue"))
+    paused = town.store.write(lambda tx: devices.set_state(tx, "device", "paused", "x" * 600))
+
+    assert (paused.state, paused.message) == ("paused", "x" * 500)
+    assert town.store.read(lambda tx: devices.get(tx, "device")) == paused
+    assert town.store.read(lambda tx: tx.execute(devices.RUNNABLE).scalars().all()) == [town.hidden.id]
+    active = town.store.write(lambda tx: devices.set_state(tx, "device", "active", ""))
+    assert active == town.device
+    town.store.write(lambda _tx: None)
+    assert heard == ["queue", "queue"]
+    with pytest.raises(errors.NotFound):
+        town.store.write(lambda tx: devices.set_state(tx, "none", "paused", ""))
+
+
+def test_the_calibration_before_a_moment_is_the_newest_of_the_older_ones(store: Store) -> None:
+    """By when it was taken, not by when it was installed."""
+    devices.install(store, a_device_document("first", n_qubits=2), after(20), NOW)
+    devices.install(store, a_device_document("first", n_qubits=1), after(10), after(1))
+    device = devices.install(store, a_device_document("first", n_qubits=3), after(30), after(2))
+
+    def qubits_before(seconds: float) -> int | None:
+        digest = store.read(lambda tx: devices.properties_before(tx, device, after(seconds)))
+        return None if digest is None else int(devices.document(store, digest).configuration["n_qubits"])
+
+    assert [qubits_before(seconds) for seconds in (10, 11, 20, 21, 31)] == [None, 1, 1, 2, 3]
+
+
+def test_what_a_caller_does_to_an_entry_changes_no_document(store: Store) -> None:
+    """Documents are kept in memory and shared."""
+    device = a_device(store, "first")
+    before = documents.to_json(devices.document(store, device.calibration))
+    entry = devices.entry(store, device, status="on")
+    assert (entry["id"], entry["status"], entry["name"]) == (device.id, "on", "first")
+    entry["name"] = entry["status"] = None
+
+    assert documents.to_json(devices.document(store, device.calibration)) == before
+    assert devices.entry(store, device, status="on")["name"] == "first"
