@@ -27,7 +27,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Look at everything that a server needs; what cannot be opened hides what lies in it."""
     findings = [_find("data folder", lambda: _folder(settings))]
     findings.append(_find("secret", lambda: _private(settings)))
-    if all(finding.good for finding in findings):
+    if settings.secret_file.is_file():
         try:
             store = setup.open_store(settings)
         except errors.ChandelierError as failure:
@@ -51,6 +51,8 @@ def _find(subject: str, look: Callable[[], str]) -> Finding:
 
 
 def _folder(settings: Settings) -> str:
+    if settings.data.is_file():
+        raise errors.Unavailable(f"{settings.data} is a file. Choose another folder with --data.", 1008)
     if not settings.data.is_dir():
         raise errors.Unavailable(f"{settings.data} does not exist. Run: chandelier init --data {settings.data}", 1008)
     if not os.access(settings.data, os.W_OK | os.X_OK):

@@ -169,6 +169,26 @@ def user_add(
     )
 
 
+@users_app.command("list")
+def user_list(data: Data = None, as_json: AsJson = False) -> None:
+    """List all users."""
+    from chandelier.tenancy import users
+
+    with _opened(data) as store:
+        known = store.read(users.list_)
+    rows = [
+        {
+            "id": user.id,
+            "email": user.email,
+            "name": user.name,
+            "operator": user.operator,
+            "created": _time(user.created),
+        }
+        for user in known
+    ]
+    _show_table(rows, as_json=as_json)
+
+
 @tokens_app.command("issue")
 def token_issue(
     email: Annotated[str, typer.Argument(help="Whose token.")],
@@ -213,8 +233,8 @@ def token_list(
         {
             "id": token.id,
             "name": token.name,
-            "created": token.created.isoformat(),
-            "revoked": token.revoked.isoformat() if token.revoked else None,
+            "created": _time(token.created),
+            "revoked": _time(token.revoked),
         }
         for token in tokens
     ]
@@ -297,17 +317,13 @@ def job_list(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    from chandelier import devices
     from chandelier.jobs import records
 
+    def work(tx: Any) -> list[dict[str, Any]]:
+        owner = _user_of(tx, user).id if user else None
+        return [_job_row(tx, job) for job in records.find(tx, records.Query(user_id=owner, limit=limit))]
+
     with _opened(data) as store:
-
-        def work(tx: Any) -> list[dict[str, Any]]:
-            names = {device.id: device.name for device in devices.list_(tx)}
-            owner = _user_of(tx, user).id if user else None
-            found = records.find(tx, records.Query(user_id=owner, limit=limit))
-            return [_job_row(job, names[job.device_id]) for job in found]
-
         rows = store.read(work)
     _show_table(rows, as_json=as_json)
 
@@ -317,27 +333,26 @@ def job_show(
     job_id: Annotated[str, typer.Argument(help="Id of the job.")], data: Data = None, as_json: AsJson = False
 ) -> None:
     """Show a job and the states it has been in."""
-    from chandelier import devices
     from chandelier.jobs import records
+    from chandelier.tenancy import network
+
+    def work(tx: Any) -> dict[str, Any]:
+        job = records.get(tx, job_id)
+        return _job_row(tx, job) | {
+            "project": network.get(tx, job.project_id).path,
+            "tags": list(job.tags),
+            "shots": job.shots,
+            "estimate": job.estimate,
+            "seconds": job.seconds,
+            "error": None if job.error_code is None else f"{job.error_code}: {job.error_message}",
+            "states": [{"state": str(state), "at": _time(at)} for state, at in records.events(tx, job.id)],
+        }
 
     with _opened(data) as store:
-        job, events, names = store.read(
-            lambda tx: (
-                records.get(tx, job_id),
-                records.events(tx, records.JobId(job_id)),
-                {device.id: device.name for device in devices.list_(tx)},
-            )
-        )
-    facts = _job_row(job, names[job.device_id]) | {
-        "user": job.user_id,
-        "project": job.project_id,
-        "tags": list(job.tags),
-        "shots": job.shots,
-        "seconds": job.seconds,
-        "error": None if job.error_code is None else f"{job.error_code}: {job.error_message}",
-        "states": [{"state": str(state), "at": at.isoformat()} for state, at in events],
-    }
-    _show(facts, _lines(facts), as_json=as_json)
+        facts = store.read(work)
+    steps = facts["states"]
+    text = _lines(facts | {"states": ""}) + "".join(f"\n  {step['at']}  {step['state']}" for step in steps)
+    _show(facts, text, as_json=as_json)
 
 
 @jobs_app.command("cancel")
@@ -391,15 +406,23 @@ def _user_of(tx: Any, email: str) -> Any:
     return user
 
 
-def _job_row(job: "Job", device: str) -> dict[str, Any]:
+def _job_row(tx: Any, job: "Job") -> dict[str, Any]:
+    from chandelier import devices
+    from chandelier.tenancy import users
+
     return {
         "id": job.id,
-        "created": job.created.isoformat(timespec="milliseconds"),
-        "device": device,
+        "created": _time(job.created),
+        "device": devices.get_by_id(tx, job.device_id).name,
+        "user": users.get(tx, job.user_id).email,
         "state": str(job.state),
         "name": job.name,
-        "ended": job.ended.isoformat(timespec="milliseconds") if job.ended else None,
+        "ended": _time(job.ended),
     }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds") if moment else None
 
 
 def _now() -> datetime:

@@ -53,6 +53,7 @@ def _demonstrate(console: Console, url: str, token: str, as_json: bool) -> None:
         return
     _print_histograms(console, counts)
     console.print(_snippets(url, token), markup=False, soft_wrap=True)
+    console.print(f"Reference of the API: {url}/docs", markup=False)
     console.print(f"ready {url}   (Ctrl-C stops it)", style="bold")
 
 
@@ -155,7 +156,7 @@ job = requests.post(f"{{api}}/Jobs", headers=me, json={{"backend": {{"name": "{_
 while "qObjectResult" not in job and "error" not in job:
     time.sleep(0.1)
     job = requests.get(f"{{api}}/Jobs/{{job['id']}}", headers=me).json()
-print(job["qObjectResult"]["results"][0]["data"]["counts"])
+print(job["error"] if "error" in job else job["qObjectResult"]["results"][0]["data"]["counts"])
 
 ── Shell ──
 

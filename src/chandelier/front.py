@@ -54,7 +54,11 @@ def routes(look: Callable[[], Facts]) -> list[BaseRoute]:
     def page(_request: Request) -> Response:
         return Response(_PAGE, media_type="text/html")
 
+    def welcome(_request: Request) -> Response:
+        return Response(_WELCOME, media_type="text/html")
+
     return [
+        Route("/", welcome),
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics),
@@ -119,6 +123,16 @@ _SECTIONS: Final = {
 }
 
 
+_WELCOME: Final = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Chandelier</title></head>
+<body style="font-family: system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; line-height: 1.5">
+<h1>Chandelier</h1>
+<p>A quantum computing cloud. Clients are given this address with <code>/api</code> behind it.</p>
+<p><a href="docs">Reference of the API</a> · <a href="health">Health</a> · <a href="ready">Readiness</a></p>
+</body>
+</html>
+"""
 _ASSETS: Final = "vendor/swagger-ui-4.15.5"
 _PAGE: Final = """<!doctype html>
 <html lang="en">

@@ -2,6 +2,7 @@
 """A cloud's data folder: made, opened, and given its first users."""
 
 import os
+import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from chandelier.tenancy.network import Place
 from chandelier.tenancy.users import User
 
 _SECRET_BYTES: Final = 32
+
+_DEVICE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -67,6 +70,10 @@ def initialise(settings: Settings, email: str, now: datetime) -> Made:
         if not settings.secret_file.exists():
             write_private(settings.secret_file, secrets.token_hex(_SECRET_BYTES))
         opened = open_store(settings)
+    except FileExistsError as failure:
+        raise errors.Unavailable(
+            f"The data folder {settings.data} cannot be written: it is a file. Choose another with --data.", 1008
+        ) from failure
     except OSError as failure:
         raise errors.Unavailable(
             f"The data folder {settings.data} cannot be written ({failure.strerror}). "
@@ -118,6 +125,10 @@ def _install_devices(opened: Store, settings: Settings, now: datetime) -> None:
     for document in simulators.documents():
         devices.install(opened, document, now, now)
     for name, snapshot in (settings.devices or snapshots.DEFAULTS).items():
+        if not _DEVICE_NAME.fullmatch(name):
+            raise errors.Invalid(
+                f"{name!r} cannot be the name of a device: use letters, digits, `_`, `-` and `.`, at most 64.", 1001
+            )
         document = snapshots.load(snapshot, name)
         taken = datetime.fromisoformat((document.properties or {})["last_update_date"])
         devices.install(opened, document, taken.astimezone(UTC), now)

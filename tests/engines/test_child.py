@@ -174,7 +174,7 @@ def test_garbage_in_the_pipe(pipe: Connection, bench: Bench, message: bytes) -> 
 
 
 def test_missing_files(pipe: Connection, bench: Bench) -> None:
-    """A program or a device that is not there is a fault of the server, and answered."""
+    """A program or a device that is not there is answered in a sentence."""
     program_, device, result = files(bench, BELL)
     no_device = run(pipe, (program_, device + ".gone", result))
     no_program = ask(pipe, tasks.encode(tasks.Run("other", program_ + ".gone", device, result, LIMITS)))
@@ -182,7 +182,90 @@ def test_missing_files(pipe: Connection, bench: Bench) -> None:
     assert isinstance(no_device, tasks.Refused)
     assert no_device.code == 1008
     assert isinstance(no_program, tasks.Refused)
-    assert no_program.code == 8021
+    assert (no_program.code, no_program.message) == (8000, "The program is not stored (any more).")
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "/nowhere/result.json"])
+def test_a_result_that_cannot_be_written(bench: Bench, place: str) -> None:
+    """A full disk is no failure of the program: there is no answer, so that the child ends and the job is given back."""
+    program_, device, _ = files(bench, BELL)
+    task = tasks.encode(tasks.Run("job", program_, device, place, LIMITS))
+
+    with pytest.raises(child.ServerFault, match=place):
+        child.answer(task, child.Kept())
+
+
+def test_a_child_without_a_disk_ends(bench: Bench) -> None:
+    """The process that cannot write a result ends with an exit status other than 0 and says nothing."""
+    program_, device, _ = files(bench, BELL)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=child.serve, args=(theirs,))
+    process.start()
+    theirs.close()
+    ours.send_bytes(tasks.encode(tasks.Run("job", program_, device, "/dev/full", LIMITS)))
+    with pytest.raises(EOFError):
+        ours.recv_bytes()
+    process.join(60)
+
+    assert process.exitcode == 1
+
+
+def test_a_result_that_is_too_large(pipe: Connection, bench: Bench) -> None:
+    """A result beyond the limit is refused, and nothing is written."""
+    paths = files(bench, BELL)
+    limits = msgspec.structs.replace(LIMITS, result_bytes=1000)
+    assert isinstance(validate(pipe, paths, limits), tasks.Accepted)
+    reply = run(pipe, paths, limits)
+
+    assert isinstance(reply, tasks.Refused)
+    assert reply.code == 8025
+    assert "1e+03 B" in reply.message
+    assert not Path(paths[2]).exists()
+    assert isinstance(run(pipe, paths), tasks.Finished)
+
+
+NAME = "\x00" * 1000 + "n" * 1_000_000
+QUOTING: list[Json] = [
+    program([gate(NAME, [0])]),
+    program([gate("x", [0])], method=NAME),
+    program([{"name": "bfunc", "mask": 1, "val": 1, "register": 0, "relation": NAME}]),
+    program([gate("initialize", [0], NAME)]),
+    program([gate("snapshot", [0], snapshot_type=NAME)]),
+    program([gate("x", [0])], noise_model={"errors": [{"type": NAME}]}),
+    {**BELL, "type": NAME},
+]
+
+
+@pytest.mark.parametrize("wanted", QUOTING)
+def test_messages_are_fit_to_be_stored(pipe: Connection, bench: Bench, wanted: Json) -> None:
+    """What a message quotes of a program brings no NUL into it and does not make it long."""
+    reply = validate(pipe, files(bench, wanted))
+
+    assert isinstance(reply, tasks.Refused)
+    assert 10 < len(reply.message) <= 1000
+    assert "\x00" not in reply.message
+
+
+def test_failures_of_experiments_are_fit_to_be_stored(bench: Bench) -> None:
+    """The message of an experiment that fails while it runs is as short, whatever it quotes."""
+    twice = [gate("h", [0]), *[gate("save_state", [0], label=NAME[990:])] * 2]
+    reply = bench.reply(program(twice, [gate("x", [0])]), "ibmq_qasm_simulator")
+
+    assert isinstance(reply, tasks.Finished)
+    assert reply.message.startswith("Experiment 0: ")
+    assert len(reply.message) <= 1000
+    assert "\x00" not in reply.message
+
+
+@pytest.mark.parametrize("document", [5, "many", [1], True])
+@pytest.mark.parametrize("key", ["noise_model", "calibrations"])
+def test_settings_that_are_no_objects(pipe: Connection, bench: Bench, key: str, document: object) -> None:
+    """A noise model or calibrations that are no object make the program a wrong one."""
+    reply = validate(pipe, files(bench, program([gate("x", [0])], **{key: document})))
+
+    assert isinstance(reply, tasks.Refused)
+    assert (reply.code, "object" in reply.message) == (8000, True)
 
 
 def test_memory_that_was_not_predicted(pipe: Connection, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

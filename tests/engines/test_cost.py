@@ -194,6 +194,42 @@ def test_no_method_for_contradictory_saves() -> None:
     assert error.code == 8010
 
 
+@pytest.mark.parametrize(
+    ("name", "save", "size"),
+    [
+        ("simulator_mps", "save_statevector", "288 GiB"),
+        ("simulator_mps", "save_probabilities", "96 GiB"),
+        ("simulator_stabilizer", "save_probabilities_dict", "32.1 GiB"),
+    ],
+)
+def test_what_is_saved_takes_memory(name: str, save: str, size: str) -> None:
+    """A small state of many qubits that is to be saved in full is refused with the size of what is saved."""
+    chain = ghz(30)[:-1]
+    ways(program(chain), target(name))
+    error = refusal(program([*chain, gate(save, range(30))]), name)
+
+    assert error.code == 8008
+    assert size in error.message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size"),
+    [
+        (program(*[ghz(2)] * 5, memory=True, shots=1000), "29.3 KiB"),
+        (program([*ghz(10)[:-1], gate("save_statevector", range(10))]), "10 KiB"),
+        (program([measure(0), gate("save_probabilities", [0], snapshot_type="list")], shots=2000), "15.6 KiB"),
+    ],
+)
+def test_a_result_that_is_sure_to_be_too_large(wanted: Json, size: str) -> None:
+    """Shots to be listed and states to be saved are refused before the run if the least they take is too much."""
+    ways(wanted, SIMULATOR)
+    error = refusal(wanted, "ibmq_qasm_simulator", tasks.Limits(2 << 30, 60.0, 8000))
+
+    assert error.code == 8025
+    assert size in error.message
+    assert "7.81 KiB" in error.message
+
+
 def test_bytes_are_readable() -> None:
     """Sizes are told with a unit."""
     assert cost.readable(3 << 20) == "3 MiB"

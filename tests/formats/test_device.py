@@ -76,10 +76,7 @@ def some_properties(**changes: Any) -> dict[str, Any]:
         "backend_name": "ibmq_example",
         "backend_version": "1.2.6",
         "last_update_date": DATE,
-        "qubits": [
-            [a_record("T1", 130.0, "us"), a_record("T2", 100.0, "us"), a_record("readout_error", 0.03)]
-        ]
-        * 2,
+        "qubits": [[a_record("T1", 130.0, "us"), a_record("T2", 100.0, "us"), a_record("readout_error", 0.03)]] * 2,
         "gates": [a_gate("x", [0], 1e-4), a_gate("x", [1], 1e-4), a_gate("cx", [0, 1], 0.01)],
         "general": [],
         **changes,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Qobj envelopes and experiments are read by allow-list, and what is wrong with one is named."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,66 @@ def test_a_number_of_shots_that_no_device_takes(shots: int) -> None:
 
     assert invalid.value.code == 8006
     assert str(shots) in invalid.value.message
+    assert f"1 to {2**53}" in invalid.value.message
+
+
+@pytest.mark.parametrize("key", ["experiments", "experiements"])
+@pytest.mark.parametrize("element", [b"{}", b"0", b"[]"])
+def test_a_list_that_is_too_long_is_never_made(key: str, element: bytes) -> None:
+    """Millions of experiments are refused without an object for each of them."""
+    body = b'{"qobj_id": "", "type": 0, "%s": [%s]}' % (key.encode(), b",".join([element] * 2_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.Invalid) as invalid:
+            qobj.decode_envelope(body)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert invalid.value.code == 8000
+    assert f"more than {qobj.MAX_EXPERIMENTS} experiments" in invalid.value.message
+    assert peak < 10 << 20
+
+
+def test_as_many_experiments_as_possible() -> None:
+    """The longest list that is taken is read whole and in order, nulls included in the count."""
+    envelope = decoded(experiments=[{"header": {"number": index}} for index in range(qobj.MAX_EXPERIMENTS)])
+
+    assert len(envelope.experiments) == 10_000
+    assert bytes(envelope.experiments[-1]) == b'{"header":{"number":9999}}'
+    with pytest.raises(errors.Invalid, match=r"experiments\[1\]"):
+        decoded(experiments=[{}, None])
+
+
+def test_documents_of_the_settings_stay_undecoded() -> None:
+    """A large noise model takes no more memory in an envelope than its JSON."""
+    model = b'{"errors": [%s]}' % b",".join([b"{}"] * 2_000_000)
+    body = b'{"qobj_id": "", "type": 0, "config": {"noise_model": %s}, "experiments": [{}]}' % model
+    tracemalloc.start()
+    try:
+        envelope = qobj.decode_envelope(body)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert bytes(envelope.config.noise_model) == model
+    assert envelope.config.calibrations == qobj.ABSENT
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize(("raw", "read"), [(b"null", {}), (b"{}", {}), (b'{"a": [1]}', {"a": [1]})])
+def test_a_document_of_the_settings(raw: bytes, read: dict[str, object]) -> None:
+    """A document is decoded on request; one that was left out is empty."""
+    assert qobj.document(msgspec.Raw(raw)) == read
+
+
+@pytest.mark.parametrize("raw", [b"1", b'"x"', b"[]", b"{"])
+def test_a_document_that_is_no_object(raw: bytes) -> None:
+    """A document that is no object makes the program a wrong one."""
+    with pytest.raises(errors.ProgramRefused) as refusal:
+        qobj.document(msgspec.Raw(raw))
+
+    assert refusal.value.code == 8000
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"\xff", b"{", b"[" * 100_000, b'{"a": NaN}'])

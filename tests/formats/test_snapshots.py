@@ -168,9 +168,7 @@ def test_default_properties_are_in_shape(name: str) -> None:
     properties = document.properties
     assert properties is not None
     gates = properties["gates"]
-    records = [r for qubit in properties["qubits"] for r in qubit] + [
-        r for gate in gates for r in gate["parameters"]
-    ]
+    records = [r for qubit in properties["qubits"] for r in qubit] + [r for gate in gates for r in gate["parameters"]]
 
     assert all(set(r) == {"date", "name", "unit", "value"} for r in records + properties["general"])
     assert all([qubit[0]["name"], qubit[1]["name"]] == ["T1", "T2"] for qubit in properties["qubits"])

@@ -315,7 +315,7 @@ def test_find_narrows_by_each_condition(town: Town, crowd: list[Job]) -> None:
         {"before": some.created},
         {"after": some.created},
     ):
-        query = Query(**condition)  # type: ignore[arg-type]
+        query = Query(**condition)
         assert found(town.store, query) == naive(crowd, query)
     assert found(town.store, Query()) == sorted(crowd, key=lambda job: job.created, reverse=True)
 
@@ -427,6 +427,17 @@ def test_a_queued_job_has_those_ahead_that_are_older(town: Town, crowd: list[Job
         ahead = town.store.read(lambda tx, job=job: records.count_ahead(tx, job))
         assert ahead == len(naive(crowd, query))
     assert len(waiting) == 3
+
+
+def test_long_queues_are_counted_up_to_a_limit(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no poll takes longer where more jobs wait."""
+    monkeypatch.setattr(records, "COUNTED", 3)
+    jobs = [add(town, State.QUEUED) for _ in range(5)]
+
+    def work(tx: Transaction) -> tuple[int, list[int | None]]:
+        return records.count_waiting(tx, town.device.id), [records.count_ahead(tx, job) for job in jobs]
+
+    assert town.store.read(work) == (3, [0, 1, 2, None, None])
 
 
 def test_claims_and_deaths_are_counted(town: Town) -> None:

@@ -21,6 +21,8 @@ from chandelier.formats import qobj, results, tasks
 #: Where experiments that share a seed run in different calls, the seeds of the calls are this far apart.
 SEED_STRIDE: Final = 1_000_003
 SEED_RANGE: Final = 1 << 62
+#: Words of Aer by which it can be told that memory was the reason.
+_EXHAUSTED: Final[Mapping[str, int]] = {"nsufficient memory": 8008, "bad_alloc": 8022}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _Group(NamedTuple):
     memory: bool
     seed: int | None
     noise: int
+    layout: tuple[int, ...] | None
 
 
 def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[Outcome]:
@@ -61,7 +64,7 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
     """
     groups: dict[_Group, list[routes.Route]] = {}
     for way in ways:
-        groups.setdefault(_group(way), []).append(way)
+        groups.setdefault(_group(way, target), []).append(way)
     outcomes: dict[int, Outcome] = {}
     calls: collections.Counter[int] = collections.Counter()
     for group, members in groups.items():
@@ -71,14 +74,16 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
     return [outcomes[way.experiment.index] for way in ways]
 
 
-def _group(way: routes.Route) -> _Group:
+def _group(way: routes.Route, target: targets.Target) -> _Group:
     experiment = way.experiment
+    noisy = not target.simulator or experiment.config.noise_model != qobj.ABSENT
     return _Group(
         method=way.plan.method,
         shots=experiment.shots,
         memory=bool(experiment.config.memory),
         seed=experiment.seed,
         noise=id(experiment.config.noise_model),
+        layout=way.layout if noisy else None,  # noise is for the qubits of the circuits, so they must agree on them
     )
 
 
@@ -115,13 +120,20 @@ def build(way: routes.Route, target: targets.Target) -> circuits.Circuit:
         phase=way.experiment.phase,
         native=methods.native(way.plan.method),
         idle=idle,
+        among=way.layout,
     )
 
 
 def noise_model(ways: Sequence[routes.Route], target: targets.Target) -> NoiseModel | None:
-    """The noise of everything that some experiments do; on a simulator the noise that they bring along."""
+    """The noise of everything that some experiments do; on a simulator the noise that they bring along.
+
+    Args:
+        ways: Experiments with one layout.
+        target: The device.
+    """
+    layout = ways[0].layout
     if target.simulator:
-        return usernoise.read(ways[0].experiment.config.noise_model)
+        return usernoise.read(ways[0].experiment.config.noise_model, layout)
     sites: set[targets.Site] = set()
     measured: set[int] = set()
     for step in (step for way in ways for step in way.steps):
@@ -132,7 +144,7 @@ def noise_model(ways: Sequence[routes.Route], target: targets.Target) -> NoiseMo
             sites.update(("reset", (index,)) for index in qubits)
         elif programs.acts(step):
             sites.add((step.name, qubits))
-    return noise.model(target, sites, measured)
+    return noise.model(target, sites, measured, layout)
 
 
 def _call(
@@ -176,7 +188,7 @@ def _reason(error: Exception) -> tuple[int, str]:
 def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any) -> Outcome:
     if not report.success:
         message = _short(str(report.status).removeprefix("ERROR:").strip())
-        return _failure(way, 8008 if "nsufficient memory" in message else 8021, message)
+        return _failure(way, next((code for words, code in _EXHAUSTED.items() if words in message), 8021), message)
     experiment = way.experiment
     details = report.metadata or {}
     return Outcome(

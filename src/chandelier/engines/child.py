@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from chandelier import errors
-from chandelier.engines import aer, circuits, limits, methods, programs, routes, validation
+from chandelier.engines import aer, circuits, cost, limits, methods, programs, routes, validation
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, results, tasks
 
@@ -34,6 +34,10 @@ _RESERVE: Final = 1 << 20
 _LONGEST_MESSAGE: Final = 1000
 
 
+class ServerFault(Exception):
+    """The server failed, not the program: the child ends, and its worker gives the job back to be tried again."""
+
+
 @dataclasses.dataclass
 class Kept:
     """The program opened last, so that running it after validating it does not open it again."""
@@ -43,7 +47,11 @@ class Kept:
 
 
 def serve(connection: Connection) -> None:
-    """Answer tasks until the other end of the pipe closes."""
+    """Answer tasks until the other end of the pipe closes.
+
+    Raises:
+        ServerFault: A file cannot be read or written. There is no answer to the task: the process is to end.
+    """
     kept = Kept()
     while True:
         try:
@@ -70,7 +78,11 @@ def warm_up() -> None:
 
 
 def answer(message: bytes, kept: Kept) -> tasks.Reply:
-    """Do one task; whatever goes wrong becomes a refusal."""
+    """Do one task; whatever goes wrong with it becomes a refusal.
+
+    Raises:
+        ServerFault: A file cannot be read or written.
+    """
     reserve = bytearray(_RESERVE)
     try:
         task = tasks.decode_task(message)
@@ -82,7 +94,7 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
         del reserve
         kept.job_id, kept.program = "", None
         return tasks.Refused(8022, "The program used more memory than a job may.")
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, ServerFault):
         raise
     except BaseException as error:  # noqa: BLE001 -- a panic of Qiskit's native code is not an Exception
         _log.exception("a task failed")
@@ -123,6 +135,8 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
         time_taken=seconds,
     )
     body = results.encode(document)
+    if len(body) > task.limits.result_bytes:
+        raise cost.too_large(len(body), task.limits)
     _write(Path(task.result), body)
     return tasks.Finished(
         success=not failed,
@@ -138,7 +152,7 @@ def _open(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Targe
     target = targets.load(task.device)
     if kept.program is None or kept.job_id != task.job_id:
         kept.job_id, kept.program = "", None
-        kept.program = programs.open_(Path(task.program).read_bytes())
+        kept.program = programs.open_(_read(Path(task.program)))
         kept.job_id = task.job_id
     return kept.program, target
 
@@ -153,12 +167,24 @@ def _first_failure(outcomes: list[aer.Outcome]) -> str:
 def _told(message: str) -> str:
     """Make a message, which may quote the program, fit to be stored: PostgreSQL takes no NUL, a pipe no novel."""
     message = message.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]} …"
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 2]} …"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise errors.ProgramRefused("The program is not stored (any more).", 8000) from error
+    except OSError as error:
+        raise ServerFault(f"{path} cannot be read: {error}") from error
 
 
 def _write(path: Path, body: bytes) -> None:
     """Write a file so that it is on disk, whole, when this returns."""
-    with path.open("wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ServerFault(f"{path} cannot be written: {error}") from error

@@ -9,12 +9,12 @@ Source: legacy API reference, section 12.2.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from qiskit.circuit import Clbit, Measure, Operation, QuantumCircuit, Qubit, Reset
 from qiskit.circuit.classical import expr
 
-from chandelier.engines import gates, matrices, schedule
+from chandelier.engines import gates, matrices, programs, schedule
 from chandelier.formats import qobj
 
 #: What happens to a qubit that waits: its index and the time in seconds.
@@ -39,7 +39,7 @@ class Circuit:
 @dataclasses.dataclass(frozen=True)
 class _Wires:
     circuit: QuantumCircuit
-    qubits: Sequence[Qubit]
+    qubits: Mapping[int, Qubit]
     memory: Sequence[Clbit]
     registers: dict[int, Clbit]
     scratch: Clbit
@@ -51,6 +51,16 @@ def no_idle(_qubit: int, _seconds: float) -> None:
     """What waiting does to a qubit without noise."""
 
 
+def layout(instructions: Sequence[qobj.Instruction]) -> tuple[int, ...] | None:
+    """The qubits that a circuit needs, where others would cost; None where they are free.
+
+    Aer drops idle qubits by itself, but not from all circuits that branch.
+    """
+    if all(step.conditional is None for step in instructions):
+        return None
+    return tuple(sorted(programs.active(instructions))) or (0,)
+
+
 def build(
     instructions: Sequence[qobj.Instruction],
     *,
@@ -58,6 +68,7 @@ def build(
     phase: float,
     native: frozenset[str],
     idle: Idle = no_idle,
+    among: Sequence[int] | None = None,
 ) -> Circuit:
     """Make the circuit of an experiment.
 
@@ -67,12 +78,13 @@ def build(
         phase: Global phase, radians.
         native: Names that the simulator takes as they are.
         idle: Gives the operation that stands for a wait.
+        among: The qubits that the circuit has, in its order; at least the active ones. None for all up to the last.
 
     Raises:
         errors.ProgramRefused: An instruction given by numbers is not physical.
     """
     width = 1 + max((index for step in instructions for index in step.qubits or ()), default=0)
-    qubits = [Qubit() for _ in range(width)]
+    qubits = {index: Qubit() for index in (range(width) if among is None else among)}
     memory = [Clbit() for _ in range(slots)]
     registers = {slot: Clbit() for slot in sorted(_registers(instructions))}
     scratch = Clbit()
@@ -81,7 +93,7 @@ def build(
         for step in instructions
     )
     circuit = QuantumCircuit(
-        qubits, [*memory, *registers.values(), *([scratch] if needs_scratch else [])], global_phase=phase
+        [*qubits.values()], [*memory, *registers.values(), *([scratch] if needs_scratch else [])], global_phase=phase
     )
     wires = _Wires(circuit, qubits, memory, registers, scratch, native, idle)
     for step in instructions:
@@ -106,7 +118,7 @@ def _registers(instructions: Sequence[qobj.Instruction]) -> set[int]:
 
 def _append(wires: _Wires, step: qobj.Instruction) -> None:
     if step.name == "barrier":
-        wires.circuit.barrier([wires.qubits[index] for index in step.qubits or ()] or wires.qubits)
+        wires.circuit.barrier(_present(wires, step.qubits or wires.qubits))
     elif step.name == "bfunc":
         _bfunc(wires, step)
     elif step.name == "copy":
@@ -123,7 +135,7 @@ def _guarded(wires: _Wires, step: qobj.Instruction) -> None:
     if condition is None:
         _perform(wires, step, wires.circuit)
         return
-    qubits = [wires.qubits[index] for index in step.qubits or ()]
+    qubits = _present(wires, step.qubits or ())
     body = QuantumCircuit(qubits, wires.circuit.clbits)
     _perform(dataclasses.replace(wires, circuit=body), step, body)
     if body.data:
@@ -131,7 +143,7 @@ def _guarded(wires: _Wires, step: qobj.Instruction) -> None:
 
 
 def _perform(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> None:
-    qubits = [wires.qubits[index] for index in step.qubits or ()]
+    qubits = _present(wires, step.qubits or ())
     if step.name == "measure":
         _measure(wires, step, circuit)
     elif step.name == "reset":
@@ -142,6 +154,11 @@ def _perform(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> 
     else:
         for operation, places in operations(step, wires.native, circuit):
             circuit.append(operation, [qubits[place] for place in places], copy=False)
+
+
+def _present(wires: _Wires, indices: Iterable[int]) -> list[Qubit]:
+    """The circuit's qubits among some; a barrier or a wait may name others, to which nothing happens."""
+    return [wires.qubits[index] for index in indices if index in wires.qubits]
 
 
 def operations(step: qobj.Instruction, native: frozenset[str], circuit: QuantumCircuit) -> list[gates.Part]:
@@ -162,7 +179,7 @@ def _wait(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> Non
     if wires.idle is no_idle:
         return
     for index in step.qubits or ():
-        operation = wires.idle(index, float(step.params[0]))
+        operation = wires.idle(index, float(step.params[0])) if index in wires.qubits else None
         if operation is not None:
             circuit.append(operation, [wires.qubits[index]], copy=False)
 

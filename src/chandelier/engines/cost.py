@@ -41,6 +41,33 @@ STABILIZER_FROM: Final = 12
 LARGEST_BOND: Final = 64
 
 
+class Save(NamedTuple):
+    """What one kind of saved value takes.
+
+    Attributes:
+        bits: It has 2**(bits · qubits) entries.
+        held: Memory for each entry, from Aer's copy to JSON text, bytes; of what may be sparse the least.
+        written: Least size of an entry in the result, bytes.
+    """
+
+    bits: int
+    held: int
+    written: int
+
+
+SAVES: Final[Mapping[str, Save]] = {
+    "save_density_matrix": Save(2, 240, 10),
+    "save_probabilities": Save(1, 96, 4),
+    "save_probabilities_dict": Save(1, 32, 0),
+    "save_statevector": Save(1, 288, 10),
+    "save_statevector_dict": Save(1, 32, 0),
+    "save_superop": Save(4, 240, 10),
+    "save_unitary": Save(2, 240, 10),
+}
+#: Least size of one shot in the result's memory: `"0x0",`.
+SHOT_WRITTEN: Final = 6
+
+
 class Profile(NamedTuple):
     """What of an experiment costs time and memory.
 
@@ -56,6 +83,8 @@ class Profile(NamedTuple):
         clifford: Whether all gates are Clifford gates.
         t_gates: Gates outside the Clifford group.
         saves: Names of what is saved or set.
+        saved: Memory that saved values take, bytes.
+        written: Least size of saved values in the result, bytes.
         bonds: For each pair of neighbours in the chain of qubits, the gates that cross it.
         shots: Repetitions.
     """
@@ -71,6 +100,8 @@ class Profile(NamedTuple):
     clifford: bool
     t_gates: int
     saves: frozenset[str]
+    saved: float
+    written: float
     bonds: tuple[int, ...]
     shots: int
 
@@ -101,6 +132,7 @@ def profile(steps: Sequence[qobj.Instruction], *, shots: int, noisy: bool) -> Pr
     acting = [step for step in steps if programs.acts(step)]
     large = [step for step in acting if len(step.qubits or ()) > 1]
     active = sorted(programs.active(steps))
+    sizes = _sizes(steps, shots)
     return Profile(
         qubits=len(active),
         small=len(acting) - len(large),
@@ -115,6 +147,8 @@ def profile(steps: Sequence[qobj.Instruction], *, shots: int, noisy: bool) -> Pr
         saves=frozenset(
             matrices.saved_as(step) for step in steps if methods.saves(step.name) or step.name.startswith("set_")
         ),
+        saved=sum(SAVES[name].held * entries for name, entries in sizes),
+        written=sum(SAVES[name].written * entries for name, entries in sizes),
         bonds=_bonds(active, large),
         shots=shots,
     )
@@ -152,6 +186,25 @@ def plan(case: Profile, method: str, limits: tasks.Limits) -> Plan:
             8009,
         )
     return best
+
+
+def result_bytes(case: Profile, *, memory: bool) -> float:
+    """The least that the result of an experiment takes, bytes.
+
+    Args:
+        case: The experiment.
+        memory: Whether each shot is listed.
+    """
+    return case.written + (SHOT_WRITTEN * case.shots if memory else 0)
+
+
+def too_large(size: float, limits: tasks.Limits) -> errors.ProgramRefused:
+    """The refusal of a program whose result takes this many bytes, or more."""
+    return errors.ProgramRefused(
+        f"The result takes {readable(size)} or more; a job may leave {readable(limits.result_bytes)}. "
+        "Ask for fewer shots with `memory`, or split the job.",
+        8025,
+    )
 
 
 def device_seconds(experiment: programs.Opened, duration: float, target: targets.Target) -> float:
@@ -205,7 +258,7 @@ def _predicted(case: Profile, name: str) -> Plan:
     seconds, size = _MODELS[name](case)
     steps = case.small + case.large + case.waits + case.measures
     fixed = START + (PREPARE_NOISY if case.mixed else PREPARE) * steps
-    return Plan(name, fixed + seconds, int(BASE_MEMORY + min(size, 1e18)))
+    return Plan(name, fixed + seconds, int(BASE_MEMORY + min(size + case.saved, 1e18)))
 
 
 def _statevector(case: Profile) -> tuple[float, float]:
@@ -286,6 +339,19 @@ def _dynamic(steps: Sequence[qobj.Instruction]) -> bool:
         if step.name == "measure":
             measured.update(step.qubits or ())
     return False
+
+
+def _sizes(steps: Sequence[qobj.Instruction], shots: int) -> list[tuple[str, float]]:
+    """What is saved, with the number of its entries: of lists by shot, that of all shots where they differ."""
+    sizes: list[tuple[str, float]] = []
+    differ = False
+    for step in steps:
+        differ = differ or step.name in {"measure", "reset"}
+        name = matrices.saved_as(step)
+        if name in SAVES:
+            times = shots if differ and (step.snapshot_type or "").endswith("list") else 1
+            sizes.append((name, times * 2.0 ** min(SAVES[name].bits * len(step.qubits or ()), 900)))
+    return sizes
 
 
 def _bonds(active: Sequence[int], large: Sequence[qobj.Instruction]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ Not modelled: crosstalk, leakage, errors of reset, measurements that disturb.
 
 import functools
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Final
 
@@ -28,25 +28,32 @@ _READOUT: Final = frozenset({"measure", "measure_2"})
 GRAIN: Final = 1e-12
 
 
-def model(target: targets.Target, sites: Collection[targets.Site], measured: Iterable[int]) -> NoiseModel | None:
+def model(
+    target: targets.Target,
+    sites: Collection[targets.Site],
+    measured: Iterable[int],
+    layout: Sequence[int] | None = None,
+) -> NoiseModel | None:
     """Put together the noise of some gates and measurements.
 
     Args:
         target: The device; an ideal simulator has no noise.
         sites: Gates with their qubits.
         measured: Qubits that are measured.
+        layout: The device's qubits in the order of the circuits'; None where both have the same numbers.
     """
     if target.simulator:
         return None
     noise = NoiseModel()
+    place = (layout or range(target.n_qubits)).index
     for (name, qubits), error in errors_of(target, sites).items():
         if error is not None:
-            noise.add_quantum_error(error, name, list(qubits), warnings=False)
+            noise.add_quantum_error(error, name, [place(index) for index in qubits], warnings=False)
     for index in measured:
         data = target.qubits[index]
         if data.flip_up or data.flip_down:
             confusion = [[1 - data.flip_up, data.flip_up], [data.flip_down, 1 - data.flip_down]]
-            noise.add_readout_error(ReadoutError(confusion), [index])
+            noise.add_readout_error(ReadoutError(confusion), [place(index)])
     return noise
 
 

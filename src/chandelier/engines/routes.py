@@ -4,7 +4,7 @@
 import dataclasses
 
 from chandelier import errors
-from chandelier.engines import cost, programs, schedule, validation
+from chandelier.engines import circuits, cost, programs, schedule, validation
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, tasks
 
@@ -16,13 +16,17 @@ class Route:
     Attributes:
         experiment: What the user sent.
         steps: Its instructions, with the waiting times of the device.
+        layout: Qubits of the device in the order of the circuit's; None where both have the same numbers.
         plan: The method, and what it will cost.
+        result_bytes: The least that its entry in the result will take.
         device_seconds: Time for which the machine itself would be occupied, s.
     """
 
     experiment: programs.Opened
     steps: tuple[qobj.Instruction, ...]
+    layout: tuple[int, ...] | None
     plan: cost.Plan
+    result_bytes: float
     device_seconds: float
 
 
@@ -30,7 +34,7 @@ def find(program: programs.Program, target: targets.Target, limits: tasks.Limits
     """Find the way of every experiment of a checked program.
 
     Raises:
-        errors.ProgramRefused: Code 8008 or 8009: an experiment, or all together, would cost too much.
+        errors.ProgramRefused: Code 8008, 8009 or 8025: an experiment, or all together, would cost too much.
     """
     routes = [_find(experiment, target, limits) for experiment in program.experiments]
     seconds = sum(route.plan.seconds for route in routes)
@@ -40,6 +44,9 @@ def find(program: programs.Program, target: targets.Target, limits: tasks.Limits
             f"{limits.cpu_seconds:.3g} s. Send fewer experiments, or fewer shots.",
             8009,
         )
+    left = sum(route.result_bytes for route in routes)
+    if left > limits.result_bytes:
+        raise cost.too_large(left, limits)
     return routes
 
 
@@ -55,6 +62,8 @@ def _find(experiment: programs.Opened, target: targets.Target, limits: tasks.Lim
     return Route(
         experiment=experiment,
         steps=timed.instructions,
+        layout=circuits.layout(timed.instructions),
         plan=plan,
+        result_bytes=cost.result_bytes(case, memory=bool(experiment.config.memory)),
         device_seconds=cost.device_seconds(experiment, timed.duration, target),
     )

@@ -4,6 +4,7 @@
 Source: the JSON form of Aer's NoiseModel; its own reader is deprecated and wants complex numbers, not JSON.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -34,8 +35,13 @@ class _Model(msgspec.Struct, frozen=True):
     errors: Annotated[list[_Error], msgspec.Meta(max_length=MAX_ERRORS)] = []
 
 
-def read(raw: msgspec.Raw) -> NoiseModel | None:
+def read(raw: msgspec.Raw, layout: Sequence[int] | None = None) -> NoiseModel | None:
     """Read a noise model; None if there is none, or an empty one.
+
+    Args:
+        raw: JSON.
+        layout: The model's qubits in the order of the circuits'; errors of others are left out. None where both
+            have the same numbers.
 
     Raises:
         errors.ProgramRefused: Code 8010; the message says what about the model is wrong.
@@ -47,7 +53,7 @@ def read(raw: msgspec.Raw) -> NoiseModel | None:
         wire = msgspec.convert(document, _Model)
         noise = NoiseModel()
         for error in wire.errors:
-            _add(noise, error)
+            _add(noise, error, layout)
     except errors.ProgramRefused as error:
         raise errors.ProgramRefused(f"The noise model is not supported: {error.message}", 8010) from error
     except (NoiseError, ValueError, TypeError, msgspec.ValidationError) as error:
@@ -55,12 +61,13 @@ def read(raw: msgspec.Raw) -> NoiseModel | None:
     return noise
 
 
-def _add(noise: NoiseModel, error: _Error) -> None:
+def _add(noise: NoiseModel, error: _Error, layout: Sequence[int] | None) -> None:
+    sites = _sites(error.gate_qubits or [], layout)
     if error.type == "roerror":
         readout = ReadoutError(error.probabilities)
         if error.gate_qubits is None:
             noise.add_all_qubit_readout_error(readout, warnings=False)
-        for qubits in error.gate_qubits or []:
+        for qubits in sites:
             noise.add_readout_error(readout, qubits, warnings=False)
         return
     if len(error.instructions) != len(error.probabilities):
@@ -68,8 +75,16 @@ def _add(noise: NoiseModel, error: _Error) -> None:
     quantum = _quantum(error)
     if error.gate_qubits is None:
         noise.add_all_qubit_quantum_error(quantum, error.operations, warnings=False)
-    for qubits in error.gate_qubits or []:
+    for qubits in sites:
         noise.add_quantum_error(quantum, error.operations, qubits, warnings=False)
+
+
+def _sites(gate_qubits: list[list[int]], layout: Sequence[int] | None) -> list[list[int]]:
+    """The qubits of an error by their numbers in the circuits."""
+    if layout is None:
+        return gate_qubits
+    place = {index: number for number, index in enumerate(layout)}
+    return [[place[index] for index in qubits] for qubits in gate_qubits if place.keys() >= set(qubits)]
 
 
 def _quantum(error: _Error) -> QuantumError:

@@ -145,7 +145,7 @@ def _check_condition(step: qobj.Instruction, written: set[int], how: str, target
         refuse(8010, f"a {step.name} cannot depend on a condition")
     if isinstance(step.conditional, qobj.Condition):
         mask = _number(step.conditional.mask)
-        _number(step.conditional.val)
+        _compared(step.conditional.val)
         if step.conditional.type not in {"equals", "=="} or mask.bit_length() > MAX_COMPARED:
             refuse(8010, f"conditions of type {step.conditional.type!r} or that wide are not supported")
     elif step.conditional not in written:
@@ -242,7 +242,7 @@ def _check_bfunc(step: qobj.Instruction, _target: targets.Target) -> None:
     if step.mask is None or step.val is None or not (qobj.slots(step.register) or qobj.slots(step.memory)):
         refuse(8004, "it needs mask, val and register")
     mask = _number(step.mask)
-    _number(step.val)
+    _compared(step.val)
     if mask.bit_length() > MAX_COMPARED:
         refuse(8010, f"it compares {mask.bit_length()} bits; up to {MAX_COMPARED} are possible")
     if (step.relation or "==") not in circuits.RELATIONS:
@@ -252,6 +252,13 @@ def _check_bfunc(step: qobj.Instruction, _target: targets.Target) -> None:
 def _check_copy(step: qobj.Instruction, _target: targets.Target) -> None:
     if step.register_orig is None or not qobj.slots(step.register_copy):
         refuse(8004, "it needs register_orig and register_copy")
+
+
+def _compared(value: int | str) -> None:
+    """Check what a register is compared with."""
+    size = _number(value).bit_length()
+    if size > MAX_COMPARED:
+        refuse(8004, f"its value has {size} bits; a register is compared with up to {MAX_COMPARED}")
 
 
 def _number(value: int | str) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from chandelier import errors
 
 #: No device comes near these; they keep absurd numbers out of arithmetic and storage.
-MAX_EXPERIMENTS: Final = 100_000
+MAX_EXPERIMENTS: Final = 10_000
 MAX_SHOTS: Final = 2**53
 MAX_INDEX: Final = 1_000_000
 
@@ -154,14 +154,25 @@ class Envelope(msgspec.Struct, frozen=True):
     experiments: list[msgspec.Raw]
 
 
+#: A list of experiments that is refused at its first element too many: of a list, msgspec would first make all
+#: elements, which take many times the memory of their JSON.
+_Experiments: Final = msgspec.defstruct(
+    "_Experiments",
+    [(f"e{index}", msgspec.Raw, ABSENT) for index in range(MAX_EXPERIMENTS)],
+    array_like=True,
+    forbid_unknown_fields=True,
+    gc=False,
+)
+
+
 class _WireEnvelope(msgspec.Struct, frozen=True):
     qobj_id: str
     type: str | int
     schema_version: str | None = None
     header: msgspec.Raw = msgspec.Raw(b"{}")
     config: Config | None = None
-    experiments: list[msgspec.Raw] | None = None
-    experiements: list[msgspec.Raw] | None = None
+    experiments: _Experiments | None = None  # type: ignore[valid-type]  # made above
+    experiements: _Experiments | None = None  # type: ignore[valid-type]  # one client misspells it
 
 
 class _WireHeader(msgspec.Struct, frozen=True):
@@ -197,15 +208,8 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
         raise errors.Invalid(f"The Qobj's `type` is {wire.type!r}; it must be 'QASM' or 'PULSE'.", 8000)
     shots = wire.config.shots if wire.config is not None else None
     if shots is not None and not 1 <= shots <= MAX_SHOTS:
-        raise errors.Invalid(f"The Qobj asks for {shots} shots; it must ask for 1 or more.", 8006)
-    experiments = wire.experiments if wire.experiments is not None else wire.experiements
-    if experiments is None:
-        raise errors.Invalid("The Qobj has no `experiments`.", 8000)
-    if not 1 <= len(experiments) <= MAX_EXPERIMENTS:
-        raise errors.Invalid(f"The Qobj has {len(experiments)} experiments; it must have 1 to {MAX_EXPERIMENTS}.", 8000)
-    for index, experiment in enumerate(experiments):
-        if _first(experiment) != b"{":
-            raise errors.Invalid(f"`experiments[{index}]` of the Qobj is not an object.", 8000)
+        raise errors.Invalid(f"The Qobj asks for {shots} shots; it must ask for 1 to {MAX_SHOTS}.", 8006)
+    experiments = _experiments(wire)
     return Envelope(
         qobj_id=wire.qobj_id,
         type=kind,
@@ -214,6 +218,19 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
         config=wire.config or Config(),
         experiments=experiments,
     )
+
+
+def _experiments(wire: _WireEnvelope) -> list[msgspec.Raw]:
+    listed: msgspec.Struct | None = wire.experiments if wire.experiments is not None else wire.experiements
+    if listed is None:
+        raise errors.Invalid("The Qobj has no `experiments`.", 8000)
+    experiments = [raw for raw in msgspec.structs.astuple(listed) if raw is not ABSENT]
+    if not experiments:
+        raise errors.Invalid(f"The Qobj has 0 experiments; it must have 1 to {MAX_EXPERIMENTS}.", 8000)
+    for index, experiment in enumerate(experiments):
+        if _first(experiment) != b"{":
+            raise errors.Invalid(f"`experiments[{index}]` of the Qobj is not an object.", 8000)
+    return experiments
 
 
 def decode_experiment(raw: msgspec.Raw, index: int) -> Experiment:
@@ -315,4 +332,6 @@ def _phase(value: object) -> float:
 def _readable(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "its values are nested too deeply"
+    if f"at most length {MAX_EXPERIMENTS}" in str(error):
+        return f"it has more than {MAX_EXPERIMENTS} experiments"
     return str(error).replace(" - at `$", " at `").removesuffix(".")

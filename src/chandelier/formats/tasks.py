@@ -16,10 +16,12 @@ class Limits(msgspec.Struct, frozen=True):
     Attributes:
         memory_bytes: Memory beyond what the idle child holds.
         cpu_seconds: Processor time of the child.
+        result_bytes: Largest result document.
     """
 
     memory_bytes: int
     cpu_seconds: float
+    result_bytes: int = 268435456
 
 
 class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):

@@ -2,10 +2,8 @@
 """Schema changes, oldest first; brings a database, new or old, to the schema of this release."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import alembic.command
-import alembic.config
 import sqlalchemy as sa
 
 # Every owner declares its tables when it is imported.
@@ -13,6 +11,9 @@ from chandelier.jobs import records
 from chandelier.scheduling import claims
 from chandelier.store import Store, Transaction, database
 from chandelier.tenancy import grants
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 __all__ = ["configuration", "metadata", "upgrade"]
 
@@ -24,6 +25,8 @@ _LOCK: Final = 7_311_846_022
 
 def upgrade(store: Store) -> None:
     """Apply what is missing; does nothing to a database that is up to date."""
+    # Imported here, because no command but those that migrate should wait for it.
+    import alembic.command
 
     def work(tx: Transaction) -> None:
         if tx.connection.dialect.name == "postgresql":
@@ -36,8 +39,10 @@ def upgrade(store: Store) -> None:
     store.write(work)
 
 
-def configuration() -> alembic.config.Config:
+def configuration() -> "Config":
     """Return what Alembic must know; a connection is passed in `attributes`."""
-    config = alembic.config.Config()
+    from alembic.config import Config
+
+    config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     return config

@@ -5,6 +5,7 @@ Tokens are random and kept as SHA-256 digests: with 256 bits of entropy there is
 only slow down each request. Passwords are chosen by people and hashed with argon2.
 """
 
+import functools
 import hashlib
 import re
 import secrets
@@ -155,6 +156,11 @@ def get(tx: Transaction, user_id: str) -> User:
     return User(*row)
 
 
+def list_(tx: Transaction) -> list[User]:
+    """Return every account, oldest first."""
+    return [User(*row) for row in tx.execute(sa.select(*_USER).order_by(_users.c.created, _users.c.id))]
+
+
 def find_operator(tx: Transaction) -> User | None:
     """Return the oldest operator account, if the installation has one."""
     query = sa.select(*_USER).where(_users.c.operator).order_by(_users.c.created).limit(1)
@@ -241,7 +247,7 @@ def login_with_password(store: Store, email: str, password: str, now: datetime) 
     query = sa.select(_users.c.id, _users.c.password_hash).where(_users.c.email == email.strip().lower())
     row = store.read(lambda tx: tx.execute(query).first())
     # An unknown address costs as much time as a wrong password, so that neither can be told from the other.
-    stored = row.password_hash if row is not None and row.password_hash else _DUMMY_HASH
+    stored = row.password_hash if row is not None and row.password_hash else _dummy_hash()
     try:
         with _verifying:
             _hasher.verify(stored, password)
@@ -285,4 +291,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-_DUMMY_HASH: Final = _hasher.hash("nobody's password")
+@functools.cache
+def _dummy_hash() -> str:
+    """Return the hash of a password that nobody has; made when it is first needed, for it takes a moment."""
+    return _hasher.hash(secrets.token_hex(16))
