@@ -187,7 +187,7 @@ def test_missing_files(pipe: Connection, bench: Bench) -> None:
 
 @pytest.mark.parametrize("place", ["/dev/full", "/nowhere/result.json"])
 def test_a_result_that_cannot_be_written(bench: Bench, place: str) -> None:
-    """A full disk is no failure of the program: there is no answer, so that the child ends and the job is given back."""
+    """A full disk is no failure of the program: there is no answer, so the child ends and the job is given back."""
     program_, device, _ = files(bench, BELL)
     task = tasks.encode(tasks.Run("job", program_, device, place, LIMITS))
 

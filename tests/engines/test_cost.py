@@ -198,7 +198,7 @@ def test_no_method_for_contradictory_saves() -> None:
     ("name", "save", "size"),
     [
         ("simulator_mps", "save_statevector", "288 GiB"),
-        ("simulator_mps", "save_probabilities", "96 GiB"),
+        ("simulator_mps", "save_probabilities", "96.1 GiB"),
         ("simulator_stabilizer", "save_probabilities_dict", "32.1 GiB"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from physics import LIMITS, Bench, Json, counts, gate, measure, p_value, program, target, ways
+from physics import LIMITS, Bench, Json, counts, gate, p_value, program, target, ways
 
 from chandelier.engines import aer
 from chandelier.formats import tasks

@@ -2,6 +2,7 @@
 """The way in: in one step, or by upload."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -136,7 +137,11 @@ def test_pending_jobs_are_limited_for_each_user_and_device(town: Town) -> None:
     limits = Limits(10**6, 2)
     first = submit(town, a_program(), limits)
     open_(town, limits)
-    for attempt in (lambda: submit(town, a_program(), limits), lambda: open_(town, limits)):
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: submit(town, a_program(), limits),
+        lambda: open_(town, limits),
+    )
+    for attempt in attempts:
         with pytest.raises(errors.LimitReached) as caught:
             attempt()
         assert caught.value.code == 3458

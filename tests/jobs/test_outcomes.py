@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How jobs get on and end."""
 
+from functools import partial
+
 import msgspec
 import pytest
 
@@ -91,7 +93,7 @@ def test_a_cancelled_run_costs_what_it_took(town: Town) -> None:
     """And one that did not run costs nothing."""
     ran, waited = running(town), add(town, State.QUEUED)
     for job in (ran, waited):
-        town.store.write(lambda tx, job=job: outcomes.cancel(tx, job, after(3)))
+        town.store.write(partial(outcomes.cancel, job=job, now=after(3)))
 
     assert reload(town.store, ran).cost == 3.0
     assert reload(town.store, waited).cost == 0.0

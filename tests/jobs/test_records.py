@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -269,7 +270,10 @@ def _crowd(town: Town) -> list[Job]:
 
 def queries(town: Town, crowd: list[Job]) -> st.SearchStrategy[Query]:
     """Make queries whose values occur among the jobs, or nearly."""
-    maybe = lambda strategy: st.none() | strategy  # noqa: E731
+
+    def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return st.none() | strategy
+
     moments = st.sampled_from([job.created + timedelta(milliseconds=shift) for job in crowd for shift in (-1, 0, 1)])
     return st.builds(
         Query,
@@ -424,7 +428,7 @@ def test_a_queued_job_has_those_ahead_that_are_older(town: Town, crowd: list[Job
             states=frozenset({State.QUEUED}),
             before=job.created,
         )
-        ahead = town.store.read(lambda tx, job=job: records.count_ahead(tx, job))
+        ahead = town.store.read(partial(records.count_ahead, job=job))
         assert ahead == len(naive(crowd, query))
     assert len(waiting) == 3
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -71,7 +72,7 @@ def give_back(store: Store, claim: Claim, *, died: bool) -> None:
 def test_an_empty_queue_gives_nothing(town: Town) -> None:
     """Neither to validate nor to run, also where there are jobs in other states."""
     for state in set(State) - {State.VALIDATING, State.QUEUED}:
-        town.store.write(lambda tx, state=state: a_job(tx, town, state))
+        town.store.write(partial(a_job, town=town, state=state))
 
     assert check(town.store) is None
     assert run(town.store) is None
@@ -104,7 +105,7 @@ def test_runs_are_claimed_first_come_first_served(town: Town) -> None:
     """By the time of creation, whatever order they were validated in."""
     jobs = [submitted(town) for _ in range(3)]
     for job in reversed(jobs):
-        town.store.write(lambda tx, job=job: outcomes.validated(tx, job, ACCEPTED, NOW))
+        town.store.write(partial(outcomes.validated, job=job, accepted=ACCEPTED, now=NOW))
     held = [taken(run(town.store, after(1))) for _ in jobs]
 
     assert [claim.job.id for claim in held] == [job.id for job in jobs]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,11 @@ def test_writes_run_in_the_order_of_submission_on_sqlite(sqlite_url: str, bell: 
     database = Database(sqlite_url, bell)
     order: list[int] = []
     let_go = hold_writer(database)
-    futures = [database.submit(lambda _tx, number=number: order.append(number)) for number in range(200)]
+
+    def note(_tx: Transaction, number: int) -> None:
+        order.append(number)
+
+    futures = [database.submit(partial(note, number=number)) for number in range(200)]
     let_go()
     for future in futures:
         future.result(PATIENCE)

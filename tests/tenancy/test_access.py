@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate: which places, devices and jobs are whose."""
 
+from functools import partial
+
 import pytest
 import sqlalchemy as sa
 
@@ -43,7 +45,7 @@ def test_a_caller_is_known_by_the_token(town: Town) -> None:
         return [users.issue(tx, who.user_id, "access", NOW)[0] for who in (town.ann, town.operator)]
 
     texts = town.store.write(log_in)
-    callers = [town.store.read(lambda tx, text=text: access.authenticate(tx, text, NOW)) for text in texts]
+    callers = [town.store.read(partial(access.authenticate, token=text, now=NOW)) for text in texts]
 
     assert callers == [town.ann, town.operator]
     assert [caller.operator for caller in callers] == [False, True]
@@ -127,7 +129,7 @@ def test_deleted_places_are_gone_for_all(town: Town, table: str) -> None:
     for who in (town.bob, town.operator):
         assert places(town, who) == ["ibm-q/open/main"]
         with pytest.raises(errors.NotFound):
-            town.store.read(lambda tx, who=who: access.place(tx, who, ANNEX))
+            town.store.read(partial(access.place, principal=who, names=ANNEX))
     assert town.store.read(lambda tx: network.get(tx, town.annex.project_id)).path == "annex/main/main"
 
 
@@ -141,7 +143,7 @@ def test_devices_of_other_places_do_not_exist(town: Town) -> None:
     """Told like a device that is nowhere."""
     for name in ("hidden", "no such device", ""):
         with pytest.raises(errors.NotFound) as caught:
-            town.store.read(lambda tx, name=name: access.device(tx, town.home, name))
+            town.store.read(partial(access.device, place=town.home, name=name))
         assert caught.value.code == 3100
     assert town.store.read(lambda tx: access.device(tx, town.annex, "hidden")) == town.hidden
 
@@ -149,7 +151,7 @@ def test_devices_of_other_places_do_not_exist(town: Town) -> None:
 def test_any_device_looks_in_all_places_of_the_caller(town: Town) -> None:
     """Bob reaches the annex's device, the operator too, Ann does not."""
     for who in (town.bob, town.operator):
-        assert town.store.read(lambda tx, who=who: access.any_device(tx, who, "hidden")) == town.hidden
+        assert town.store.read(partial(access.any_device, principal=who, name="hidden")) == town.hidden
     with pytest.raises(errors.NotFound):
         town.store.read(lambda tx: access.any_device(tx, town.ann, "hidden"))
 

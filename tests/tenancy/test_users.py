@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_a_token_is_revoked_once(town: Town) -> None:
 
     for token_id in (record.id, "no such id"):
         with pytest.raises(errors.NotFound) as caught:
-            town.store.write(lambda tx, token_id=token_id: users.revoke(tx, token_id, after(2)))
+            town.store.write(partial(users.revoke, token_id=token_id, now=after(2)))
         assert caught.value.code == 3500
     listed = town.store.read(lambda tx: users.list_tokens(tx, town.ann.user_id))
     assert [(token.name, token.revoked) for token in listed] == [("laptop", after(1))]

@@ -84,7 +84,8 @@ def submit(
 
     try:
         return store.write(work)
-    except errors.ChandelierError:
+    except errors.LimitReached:
+        # Only here is it certain that no row was committed.
         store.objects.delete("programs", job_id)
         raise
 

@@ -163,9 +163,15 @@ def _translated() -> Iterator[None]:
 
 def _move(source: Path, target: Path) -> None:
     """Rename durably: the directory's entry is synced too."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync(target.parent.parent)
     source.replace(target)
-    directory = os.open(target.parent, os.O_RDONLY)
+    _sync(target.parent)
+
+
+def _sync(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
