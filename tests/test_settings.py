@@ -64,6 +64,29 @@ def test_what_is_wrong_names_its_source(
     assert all(word in caught.value.message for word in words), caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("workers", "-1"),
+        ("port", "70000"),
+        ("job_seconds", "-1"),
+        ("url_seconds", "-5"),
+        ("max_list_limit", "0"),
+        ("logins_per_minute", "0"),
+        ("log_level", "loud"),
+        ("public_url", "cloud.example.org"),
+        ("public_url", "https://cloud.example.org/path"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(tmp_path: Path, name: str, value: str) -> None:
+    """The message names the setting and the value."""
+    with pytest.raises(errors.Invalid) as caught:
+        settings.load({"data": tmp_path}, {f"CHANDELIER_{name.upper()}": value})
+
+    assert name in caught.value.message
+    assert value in caught.value.message
+
+
 def test_other_variables_are_not_looked_at(tmp_path: Path) -> None:
     """A variable that is no setting does not matter, whatever it holds."""
     assert settings.load({"data": tmp_path}, {"CHANDELIER_CLIENT": "x", "PORT": "1"}).port == 8000

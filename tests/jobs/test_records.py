@@ -17,7 +17,7 @@ from chandelier.jobs import lifecycle, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job, JobId, Query
 from chandelier.store import Store, Transaction, database
-from factories import NOW, PATHS, Town, a_job, after, reload, states
+from factories import NOW, PATHS, Town, a_job, after, queued, reload, states
 
 all_states = st.sampled_from(sorted(State))
 
@@ -457,3 +457,14 @@ def test_claims_and_deaths_are_counted(town: Town) -> None:
 
     assert (taken.claims, taken.deaths) == (2, 1)
     assert reload(town.store, job) == taken
+
+
+def test_no_poll_counts_a_long_queue_to_its_end(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a bound the place in the queue is not told, and the length is the bound."""
+    monkeypatch.setattr(records, "COUNTED", 3)
+    jobs = [queued(town) for _ in range(5)]
+
+    def look(tx: Transaction) -> tuple[list[int | None], int]:
+        return [records.count_ahead(tx, job) for job in jobs], records.count_waiting(tx, town.device.id)
+
+    assert town.store.read(look) == ([0, 1, 2, None, None], 3)

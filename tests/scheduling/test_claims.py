@@ -407,3 +407,34 @@ def test_another_order_is_another_function(town: Town) -> None:
     got = [town.store.write(lambda tx: claims.claim_run(tx, last_come, "worker", NOW)) for _ in jobs]
 
     assert [taken(claim).job.id for claim in got] == [job.id for job in reversed(jobs)]
+
+
+def test_a_job_that_ended_otherwise_is_let_go(town: Town) -> None:
+    """A cancelled job's lease goes when its worker hears of it."""
+    job = queued(town)
+    claim = taken(run(town.store))
+    town.store.write(partial(outcomes.cancel, job=reload(town.store, job), now=after(1)))
+    town.store.write(partial(claims.let_go, claim=claim))
+
+    assert leases(town.store) == {}
+
+
+def test_a_job_that_goes_on_is_not_let_go(town: Town) -> None:
+    """A claim that came to nothing while the job runs keeps its lease, so that the job is missed and waits again."""
+    job = queued(town)
+    claim = taken(run(town.store))
+    town.store.write(partial(claims.let_go, claim=claim))
+
+    assert leases(town.store) == {job.id: "worker"}
+    town.store.write(partial(claims.reap, now=after(LATE)))
+    assert reload(town.store, job).state is State.QUEUED
+
+
+def test_a_job_that_runs_without_a_lease_waits_again(town: Town) -> None:
+    """Nothing stays RUNNING that nobody runs."""
+    job = queued(town)
+    taken(run(town.store))
+    town.store.write(lambda tx: tx.execute(sa.delete(database.metadata.tables["leases"])))
+    town.store.write(partial(claims.reap, now=after(1)))
+
+    assert reload(town.store, job).state is State.QUEUED

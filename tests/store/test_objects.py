@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects: written whole or not at all, found by harmless names only, reached by signed URLs."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -291,3 +292,16 @@ def test_a_changed_character_is_noticed(objects: Objects, part: Literal["expires
         bad = good | {part: good[part][:place] + changed + good[part][place + 1 :]}
         with pytest.raises(errors.Forbidden):
             objects.verify("PUT", "programs", NAME, bad["expires"], bad["signature"])
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller hears that the server cannot store, and there is no half of an object."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(errors.Unavailable, match="No space left"):
+        objects.put("programs", NAME, b"{}")
+
+    assert files(objects) == []
