@@ -7,6 +7,7 @@ stand between two comments, `<!-- generated: NAME -->` and `<!-- end: NAME -->`;
 
 import inspect
 import re
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -175,7 +176,17 @@ def diagram() -> str:
 
 def devices() -> str:
     """Return the devices of a fresh installation, from the documents that it serves."""
-    heads = ("Served name", "Snapshot", "Qubits", "Basis gates", "Pairs", "Calibrated", "Shots", "Experiments")
+    heads = (
+        "Served name",
+        "Snapshot",
+        "Qubits",
+        "Basis gates",
+        "Pairs",
+        "Calibrated",
+        "Shots",
+        "Experiments",
+        "Readout error",
+    )
     return table(heads, (_device(name, snapshot) for name, snapshot in snapshots.DEFAULTS.items()))
 
 
@@ -192,7 +203,16 @@ def _device(name: str, snapshot: str) -> Sequence[object]:
         f"{datetime.fromisoformat(properties['last_update_date']):%Y-%m-%d}",
         configuration["max_shots"],
         configuration["max_experiments"],
+        _readout(properties),
     )
+
+
+def _readout(properties: Mapping[str, Any]) -> str:
+    """Return the median and the worst readout error over the qubits, in percent."""
+    errors_ = sorted(
+        record["value"] for qubit in properties["qubits"] for record in qubit if record["name"] == "readout_error"
+    )
+    return f"{100 * statistics.median(errors_):.1f} %, at most {100 * errors_[-1]:.0f} %"
 
 
 def faults() -> str:

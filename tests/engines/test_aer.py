@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outcomes have the right statistics, repeat with their seed, and fail one by one."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,20 @@ def test_one_failure_leaves_the_others_alone(bench: Bench, failing: list[Json], 
     assert result["results"][1]["status"].startswith("ERROR: ")
     assert result["results"][1]["data"] == {}
     assert counts(result, 0) == counts(result, 2) == {1: 1000}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("ERROR: std::bad_alloc", 8022), ("ERROR: Insufficient memory to run circuit", 8008), ("ERROR: odd", 8020)],
+)
+def test_what_aer_says_of_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch, status: str, code: int) -> None:
+    """Where Aer ran out of memory, the code says so."""
+    report = SimpleNamespace(success=False, status=status)
+    monkeypatch.setattr(aer, "_call", lambda *_: [report])
+    reply = bench.reply(program([gate("x", [0])]), SIMULATOR)
+
+    assert isinstance(reply, tasks.Refused | tasks.Finished)
+    assert reply.code == code
 
 
 def test_plain_values() -> None:

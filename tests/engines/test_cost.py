@@ -146,6 +146,18 @@ def test_a_big_noisy_circuit_is_refused() -> None:
     assert "127 active qubits" in error.message
 
 
+def test_noise_on_twenty_qubits_is_refused_at_once() -> None:
+    """A long chain with noise would run for hours, whatever the method; the message has the estimate."""
+    path = (0, 1, 4, 7, 10, 12, 15, 18, 21, 23, 24, 25, 22, 19, 16, 14, 11, 8, 9)
+    chain = [gate("cx", pair) for pair in itertools.pairwise(path)]
+    wanted = program([gate("sx", [0]), *chain, measure(*path)], shots=4000)
+    error = refusal(wanted, "ibm_hanoi")
+
+    assert error.code == 8009
+    assert "19 active qubits" in error.message
+    assert "4000 shots" in error.message
+
+
 def test_occupation_of_the_machine() -> None:
     """Shots cost their length and the wait before the next, which a program may choose within a range."""
     steps = [gate("x", [0]), measure(0)]
