@@ -123,18 +123,18 @@ def load(overrides: Mapping[str, Any] | None = None, environment: Mapping[str, s
 _LEAST: Final[Mapping[str, float]] = {
     "port": 0,
     "workers": 0,
-    "max_job_bytes": 1024,
+    "max_job_bytes": 1,
     "max_pending_jobs": -1,
-    "job_memory_bytes": 64 * 1024**2,
-    "job_seconds": 0.1,
-    "validation_seconds": 0.1,
-    "url_seconds": 60,
+    "job_memory_bytes": 1,
+    "job_seconds": 0.001,
+    "validation_seconds": 0.001,
+    "url_seconds": 1,
     "login_failures_per_minute": 1,
     "logins_per_minute": 1,
     "stop_seconds": 0,
     "default_list_limit": 1,
     "max_list_limit": 1,
-    "max_filter_jobs": 100,
+    "max_filter_jobs": 1,
 }
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
