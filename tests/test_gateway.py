@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from chandelier import errors, gateway, telemetry
 from chandelier.gateway import Answer, Call, Cloud, Dialect, Empty, Json, Route, Rules, Stored, Throttle
 from chandelier.store import Transaction
+from chandelier.store.bell import Bell
 from chandelier.tenancy import users
 from factories import NOW, Town
 
@@ -376,3 +377,17 @@ def test_requests_are_counted_by_pattern(client: TestClient) -> None:
     assert 'chandelier_jobs{state="QUEUED"} 3.0' in metrics
     assert 'chandelier_pool_children{state="idle"} 2.0' in metrics
     assert 'state="QUEUED"' not in telemetry.render({}, {}).decode()
+
+
+def test_names_are_read_anew_when_the_network_changes() -> None:
+    """What is remembered between requests goes with the bell, also when another process has written."""
+    bell = Bell()
+    memory = gateway.Memory(bell)
+    for ring in (lambda: bell.ring("network"), bell.ring_all):
+        memory.places["project"] = memory.devices["device"] = object()  # type: ignore[assignment]
+        bell.ring("queue")
+        assert len(memory.places) == len(memory.devices) == 1
+        ring()
+
+        assert not memory.places
+        assert not memory.devices

@@ -25,10 +25,13 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from chandelier import errors, telemetry
+from chandelier.devices import Device
 from chandelier.store import Store, Transaction
+from chandelier.store.bell import Bell
 from chandelier.store.objects import Upload
 from chandelier.tenancy import access
 from chandelier.tenancy.access import Principal
+from chandelier.tenancy.network import Place
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +111,23 @@ class Throttle:
         return max(0.0, level - (time.monotonic() - at) * self._per_minute / 60)
 
 
+class Memory:
+    """Whose names change seldom, kept between requests by id: devices and places.
+
+    Forgotten when the network changes (topic `network`), or when another process has written.
+    """
+
+    def __init__(self, bell: Bell) -> None:
+        self.devices: dict[str, Device] = {}
+        self.places: dict[str, Place] = {}
+        bell.listen("network", self.forget)
+
+    def forget(self) -> None:
+        """Read everything anew when it is asked for next."""
+        self.devices.clear()
+        self.places.clear()
+
+
 class Cloud:
     """What handlers work with: the store, the rules, and the memory of logins."""
 
@@ -117,6 +137,7 @@ class Cloud:
         self.logins = Throttle(rules.logins_per_minute)
         self.failures = Throttle(rules.login_failures_per_minute)
         self.failures_of_address = Throttle(10 * rules.login_failures_per_minute)
+        self.memory = Memory(store.bell)
 
 
 class Call:

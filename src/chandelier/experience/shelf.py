@@ -10,7 +10,7 @@ from chandelier.devices import Device
 from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
 from chandelier.experience.filters import Filter
-from chandelier.gateway import Call
+from chandelier.gateway import Call, Memory
 from chandelier.jobs import records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, Query
@@ -49,7 +49,7 @@ def document(call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
     Args:
         whole: The full view; else the reduced one.
     """
-    return _Lookup(call.tx).document(call, job, versioned=versioned, whole=whole)
+    return _Lookup(call.tx, call.cloud.memory).document(call, job, versioned=versioned, whole=whole)
 
 
 def search(call: Call, wanted: Filter, *, versioned: bool) -> list[Found]:
@@ -62,22 +62,23 @@ def search(call: Call, wanted: Filter, *, versioned: bool) -> list[Found]:
 
 
 class _Lookup:
-    """Devices and places, each read once per request."""
+    """What a job's document needs besides its row."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, memory: Memory) -> None:
         self._tx = tx
-        self._devices: dict[str, Device] = {}
-        self._places: dict[str, Place] = {}
+        self._memory = memory
 
     def device(self, device_id: str) -> Device:
-        if device_id not in self._devices:
-            self._devices[device_id] = devices.get_by_id(self._tx, device_id)
-        return self._devices[device_id]
+        """Return the device as it was when it was read: its names are right, its state may be old."""
+        known = self._memory.devices.get(device_id) or devices.get_by_id(self._tx, device_id)
+        self._memory.devices[device_id] = known
+        return known
 
     def place(self, project_id: str) -> Place:
-        if project_id not in self._places:
-            self._places[project_id] = places.get(self._tx, project_id)
-        return self._places[project_id]
+        """Return the place of a project."""
+        known = self._memory.places.get(project_id) or places.get(self._tx, project_id)
+        self._memory.places[project_id] = known
+        return known
 
     def facts(self, call: Call, job: Job, *, steps: bool, position: bool = True) -> Facts:
         placed = position and job.state is State.QUEUED
@@ -139,14 +140,14 @@ def _search(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> 
         order = filters.sorted_documents(wanted, [entry.document for entry in found])
         by_id = {entry.document["id"]: entry for entry in found}
         found = [by_id[document["id"]] for document in order]
-    lookup = _Lookup(tx)
+    lookup = _Lookup(tx, call.cloud.memory)
     return [lookup.placed(call, entry, versioned=versioned) for entry in found[wanted.skip : wanted.skip + limit]]
 
 
 def _scan(
     call: Call, tx: Transaction, wanted: Filter, query: Query, enough: int | None, *, versioned: bool
 ) -> list[Found]:
-    lookup = _Lookup(tx)
+    lookup = _Lookup(tx, call.cloud.memory)
     found: list[Found] = []
     read = 0
     while enough is None or len(found) < enough:

@@ -197,6 +197,28 @@ _TICK: Final = (
 _TAKE: Final = (
     sa.update(_jobs).where(_jobs.c.id == sa.bindparam("job")).values(claims=_jobs.c.claims + 1).returning(*_COLUMNS)
 )
+
+
+def _counting(*conditions: sa.ColumnElement[bool]) -> sa.Select[int]:
+    """Return the statement that counts jobs up to `:most`."""
+    first = sa.select(sa.literal(1)).select_from(_jobs).where(*conditions).limit(sa.bindparam("most", type_=sa.Integer))
+    return sa.select(sa.func.count()).select_from(first.subquery())
+
+
+_ON_DEVICE: Final = _jobs.c.device_id == sa.bindparam("device")
+_ACTIVE_OF: Final = sa.select(sa.func.count()).where(
+    _ON_DEVICE,
+    _jobs.c.user_id == sa.bindparam("user"),
+    _jobs.c.state.in_(sorted(lifecycle.ACTIVE)),
+    _jobs.c.deleted.is_(None),
+)
+_WAITING: Final = _counting(_ON_DEVICE, _jobs.c.state.in_(sorted(lifecycle.ACTIVE - {State.CREATING})))
+_AHEAD: Final = _counting(
+    _ON_DEVICE,
+    _jobs.c.state == State.QUEUED,
+    _jobs.c.created < sa.bindparam("created"),
+    _jobs.c.project_id == sa.bindparam("project"),
+)
 _INSERT: Final = sa.insert(_jobs)
 _INSERT_EVENT: Final = sa.insert(_events)
 
@@ -346,19 +368,18 @@ def events(tx: Transaction, job_id: JobId) -> list[tuple[State, datetime]]:
 
 def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId) -> int:
     """Count the jobs of a user on a device that are not final."""
-    mine = (_jobs.c.user_id == user_id, _jobs.c.device_id == device_id, _jobs.c.deleted.is_(None))
-    return _count(tx, *mine, _jobs.c.state.in_(lifecycle.ACTIVE))
+    return int(tx.execute(_ACTIVE_OF, {"device": device_id, "user": user_id}).scalar_one())
 
 
 def count_waiting(tx: Transaction, device_id: DeviceId) -> int:
     """Count the jobs of a device that were handed over and have not ended, up to `COUNTED`."""
-    return _count(tx, _jobs.c.device_id == device_id, _jobs.c.state.in_(lifecycle.ACTIVE - {State.CREATING}))
+    return int(tx.execute(_WAITING, {"device": device_id, "most": COUNTED}).scalar_one())
 
 
 def count_ahead(tx: Transaction, job: Job) -> int | None:
     """Count the queued jobs of the same project and device that were created before; None if `COUNTED` or more."""
-    before = (_jobs.c.device_id == job.device_id, _jobs.c.state == State.QUEUED, _jobs.c.created < job.created)
-    count = _count(tx, *before, _jobs.c.project_id == job.project_id)
+    values = {"device": job.device_id, "project": job.project_id, "created": job.created, "most": COUNTED}
+    count = int(tx.execute(_AHEAD, values).scalar_one())
     return count if count < COUNTED else None
 
 
@@ -425,11 +446,6 @@ def _oldest(
         query = query.where(_jobs.c.created < sa.bindparam("moment"))
     query = query.order_by(_jobs.c.created).limit(1)
     return query.with_for_update(skip_locked=True) if locked else query
-
-
-def _count(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> int:
-    first = sa.select(sa.literal(1)).select_from(_jobs).where(*conditions).limit(COUNTED).subquery()
-    return int(tx.execute(sa.select(sa.func.count()).select_from(first)).scalar_one())
 
 
 def _log(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime) -> None:

@@ -176,6 +176,7 @@ def _places(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Place]:
 def _add(tx: Transaction, table: sa.Table, name: str, title: str, now: datetime, **parent: str) -> Node:
     node = Node(secrets.token_hex(12), name, title, "", _DEFAULT_PRIORITY, now, None)
     tx.execute(sa.insert(table), msgspec.structs.asdict(node) | parent)
+    tx.ring("network")
     return node
 
 
