@@ -383,7 +383,8 @@ def test_names_are_read_anew_when_the_network_changes() -> None:
     """What is remembered between requests goes with the bell, also when another process has written."""
     bell = Bell()
     memory = gateway.Memory(bell)
-    for ring in (lambda: bell.ring("network"), bell.ring_all):
+    rings: tuple[Callable[[], None], ...] = (lambda: bell.ring("network"), bell.ring_all)
+    for ring in rings:
         memory.places["project"] = memory.devices["device"] = object()  # type: ignore[assignment]
         bell.ring("queue")
         assert len(memory.places) == len(memory.devices) == 1
