@@ -421,8 +421,10 @@ def open_pool(entry: str, size: int) -> Pool:
 def _fork(entry: str) -> _Child:
     context = multiprocessing.get_context("forkserver")
     # An entry module that fails with something else than ImportError ends the fork server that preloads it;
-    # the last attempt therefore leaves the import, and the report of its failure, to the child.
-    for preload in ([__name__, entry], [__name__, entry], [__name__]):
+    # the later attempts therefore leave the import, and the report of its failure, to the child. They are several,
+    # with growing pauses, because a fork server that is ending refuses for a while before it counts as dead.
+    for attempt in range(7):
+        preload = [__name__, entry] if attempt < 2 else [__name__]
         ours, theirs = multiprocessing.Pipe()
         process = context.Process(target=_live, args=(entry, theirs), name="chandelier-child", daemon=True)
         try:
@@ -434,7 +436,7 @@ def _fork(entry: str) -> _Child:
         except (EOFError, OSError) as error:
             ours.close()
             failure = error
-            time.sleep(0.1)  # a fork server that is being killed refuses before it counts as dead
+            time.sleep(0.05 * 2.0**attempt)
         finally:
             theirs.close()
     raise failure

@@ -82,9 +82,9 @@ def device(tx: Transaction, place: Place, name: str) -> Device:
     Raises:
         errors.NotFound: The place has no device of this name.
     """
-    for entry in available(tx, place):
-        if entry.device.name == name:
-            return entry.device
+    found = devices.find(tx, name)
+    if found is not None and grants.stands(tx, place.project_id, found.id):
+        return found
     raise errors.NotFound(
         f"The project {place.path} has no device {name!r}. List the devices to see their names.", 3100
     )

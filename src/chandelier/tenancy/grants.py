@@ -24,6 +24,13 @@ _grants: Final = sa.Table(
     sa.Column("withdrawn", database.UtcMilliseconds),
 )
 
+# Built once, because each submission runs it.
+_STANDS: Final = sa.select(_grants.c.priority).where(
+    _grants.c.project_id == sa.bindparam("project"),
+    _grants.c.device_id == sa.bindparam("device"),
+    _grants.c.withdrawn.is_(None),
+)
+
 
 class Grant(msgspec.Struct, frozen=True):
     """A project's right to a device.
@@ -48,6 +55,11 @@ def allow(tx: Transaction, project_id: ProjectId, device_ids: Iterable[DeviceId]
             "withdrawn": None,
         }
         database.insert_if_absent(tx, _grants, row)
+
+
+def stands(tx: Transaction, project_id: ProjectId, device_id: DeviceId) -> bool:
+    """Tell whether a project may use a device."""
+    return tx.execute(_STANDS, {"project": project_id, "device": device_id}).first() is not None
 
 
 def of_projects(tx: Transaction, project_ids: Iterable[ProjectId]) -> list[Grant]:

@@ -103,6 +103,15 @@ _TREE: Final = _projects.join(_groups, _groups.c.id == _projects.c.group_id).joi
 _EXISTS: Final = (_hubs.c.deleted.is_(None), _groups.c.deleted.is_(None), _projects.c.deleted.is_(None))
 # Built once, because each poll runs it.
 _BY_ID: Final = sa.select(*_PLACE).select_from(_TREE).where(_projects.c.id == sa.bindparam("id"))
+_IS_DEFAULT: Final = sa.and_(
+    _hubs.c.name == DEFAULT_HUB, _groups.c.name == DEFAULT_GROUP, _projects.c.name == DEFAULT_PROJECT
+)
+_ALL: Final = (
+    sa.select(*_PLACE)
+    .select_from(_TREE)
+    .where(*_EXISTS)
+    .order_by(sa.desc(_IS_DEFAULT), _hubs.c.created, _groups.c.created, _projects.c.created, _projects.c.id)
+)
 
 
 def ensure_default(tx: Transaction, now: datetime) -> Place:
@@ -143,12 +152,7 @@ def places_of(tx: Transaction, user_id: UserId) -> list[Place]:
 
 def all_places(tx: Transaction) -> list[Place]:
     """Return every place, the default project first and then the oldest."""
-    is_default = sa.and_(
-        _hubs.c.name == DEFAULT_HUB, _groups.c.name == DEFAULT_GROUP, _projects.c.name == DEFAULT_PROJECT
-    )
-    order = (sa.desc(is_default), _hubs.c.created, _groups.c.created, _projects.c.created, _projects.c.id)
-    query = sa.select(*_PLACE).select_from(_TREE).where(*_EXISTS).order_by(*order)
-    return [_place(row) for row in tx.execute(query)]
+    return [_place(row) for row in tx.execute(_ALL)]
 
 
 def join(tx: Transaction, project_id: ProjectId, user_id: UserId, now: datetime) -> None:
