@@ -129,7 +129,7 @@ class Memory:
 
 
 class Cloud:
-    """What handlers work with: the store, the rules, and the memory of logins."""
+    """What handlers work with: the store, the rules, and what is remembered of logins and names."""
 
     def __init__(self, store: Store, rules: Rules) -> None:
         self.store = store
@@ -252,7 +252,7 @@ class Route(msgspec.Struct, frozen=True):
         summary: One sentence for the reference.
         request: Shape of the JSON body, for the reference; the handler reads it by itself.
         public: Needs no token.
-        quick: Does one indexed read and nothing that can wait, so the event loop may run it.
+        quick: Does a few indexed reads and nothing that can wait, so the event loop may run it.
         prefixed: Exists under the project prefix too.
         large: Takes programs, so its body may be as large as they.
         admit: For uploads: checks, before the body is read, that it may be sent.

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -31,8 +31,6 @@ from chandelier.store import Store, Transaction
 from chandelier.tenancy import users
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 #: A slot that only validates leaves new jobs to the others for this long: they can go on and run them at once.
 _PATIENCE: Final = timedelta(milliseconds=150)
@@ -97,6 +95,7 @@ class Worker:
         self._store = store
         self._ranking = ranking
         self._budget = budget
+        self._limits = tasks.Limits(budget.memory_bytes, budget.seconds)
         self._runners = runners
         self._slots = [pool.slot(index) for index in range(slots)]
         self._works = [_Work() for _ in self._slots]
@@ -128,7 +127,7 @@ class Worker:
         self._stopping.set()
         deadline = time.monotonic() + grace_seconds
         while time.monotonic() < deadline and any(work.claim for work in self._works):
-            self._stopping_wait(0.02)
+            time.sleep(0.02)
         for event in (*self._news, self._keep):
             event.set()
         for stop in self._stop_listening:
@@ -139,11 +138,7 @@ class Worker:
             for work in self._works:
                 if (claim := work.claim) is not None:
                     work.kill(claim)
-            self._stopping_wait(0.02)
-
-    @staticmethod
-    def _stopping_wait(seconds: float) -> None:
-        threading.Event().wait(seconds)
+            time.sleep(0.02)
 
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -189,14 +184,11 @@ class Worker:
             return None if running is None else self._run(index, slot, work, running)
         except (claims.LeaseLost, errors.Conflict):
             # Cancelled meanwhile, or given to another: whatever came out is nobody's.
-            self._let_go(claim)
+            self._store.write(functools.partial(claims.let_go, claim=claim))
             self._store.objects.delete("results", claim.token)
             return None
         finally:
             work.begin(None)
-
-    def _let_go(self, claim: Claim) -> None:
-        self._store.write(lambda tx: claims.let_go(tx, claim))
 
     def _claim(self, tx: Transaction, index: int) -> Claim | None:
         if self._stopping.is_set():
@@ -213,12 +205,7 @@ class Worker:
 
     def _validate(self, slot: Slot, work: _Work, claim: Claim, *, may_run: bool) -> Claim | None:
         job = claim.job
-        task = tasks.Validate(
-            job.id,
-            str(self._store.objects.path("programs", job.id)),
-            str(self._store.objects.path("devices", job.calibration)),
-            tasks.Limits(self._budget.memory_bytes, self._budget.seconds),
-        )
+        task = tasks.Validate(job.id, *self._files(job), self._limits)
         reply = self._ask(slot, work, claim, task, self._budget.validation_seconds)
         if reply is None:
             return None
@@ -240,13 +227,7 @@ class Worker:
     def _run(self, index: int, slot: Slot, work: _Work, claim: Claim) -> Claim | None:
         job = claim.job
         result = self._store.objects.incoming(claim.token)
-        task = tasks.Run(
-            job.id,
-            str(self._store.objects.path("programs", job.id)),
-            str(self._store.objects.path("devices", job.calibration)),
-            str(result),
-            tasks.Limits(self._budget.memory_bytes, self._budget.seconds),
-        )
+        task = tasks.Run(job.id, *self._files(job), str(result), self._limits)
         try:
             reply = self._ask(slot, work, claim, task, self._budget.seconds)
             if reply is None:
@@ -274,6 +255,11 @@ class Worker:
             return following
         finally:
             result.unlink(missing_ok=True)
+
+    def _files(self, job: Job) -> tuple[str, str]:
+        """Return where a child finds the program and the device's documents."""
+        objects = self._store.objects
+        return str(objects.path("programs", job.id)), str(objects.path("devices", job.calibration))
 
     def _ask(self, slot: Slot, work: _Work, claim: Claim, task: tasks.Task, seconds: float) -> tasks.Reply | None:
         """Have a child do a task; None if the job was given back, because the child was lost."""

@@ -40,10 +40,19 @@ class ServerFault(Exception):
 
 @dataclasses.dataclass
 class Kept:
-    """The program opened last, so that running it after validating it does not open it again."""
+    """The program opened last, so that running it after validating it neither opens nor checks it again.
+
+    Attributes:
+        plan: How it is to be simulated, for one device and one set of limits.
+    """
 
     job_id: str = ""
     program: programs.Program | None = None
+    plan: tuple[str, tasks.Limits, list[routes.Route]] | None = None
+
+    def forget(self) -> None:
+        """Let go of everything."""
+        self.job_id, self.program, self.plan = "", None, None
 
 
 def serve(connection: Connection) -> None:
@@ -92,7 +101,7 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
         return tasks.Refused(error.code, _told(error.message))
     except MemoryError:
         del reserve
-        kept.job_id, kept.program = "", None
+        kept.forget()
         return tasks.Refused(8022, "The program used more memory than a job may.")
     except (KeyboardInterrupt, SystemExit, ServerFault):
         raise
@@ -102,9 +111,7 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
 
 
 def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
-    program, target = _open(task, kept)
-    validation.check(program, target)
-    ways = routes.find(program, target, task.limits)
+    program, _, ways = _prepare(task, kept)
     return tasks.Accepted(
         summary=programs.summary(program, sum(way.device_seconds for way in ways)),
         seconds=sum(way.plan.seconds for way in ways),
@@ -114,9 +121,7 @@ def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
 
 def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
     started = time.monotonic()
-    program, target = _open(task, kept)
-    validation.check(program, target)
-    ways = routes.find(program, target, task.limits)
+    program, target, ways = _prepare(task, kept)
     outcomes = aer.run(ways, target, task.limits)
     failed = [outcome for outcome in outcomes if outcome.code]
     if len(failed) == len(outcomes) and failed[0].code in {8008, 8022}:
@@ -148,13 +153,17 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
     )
 
 
-def _open(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Target]:
+def _prepare(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Target, list[routes.Route]]:
+    """Open and check the program and plan its simulation, unless that was done for the last task."""
     target = targets.load(task.device)
     if kept.program is None or kept.job_id != task.job_id:
-        kept.job_id, kept.program = "", None
+        kept.forget()
         kept.program = programs.open_(_read(Path(task.program)))
         kept.job_id = task.job_id
-    return kept.program, target
+    if kept.plan is None or kept.plan[:2] != (task.device, task.limits):
+        validation.check(kept.program, target)
+        kept.plan = (task.device, task.limits, routes.find(kept.program, target, task.limits))
+    return kept.program, target, kept.plan[2]
 
 
 def _first_failure(outcomes: list[aer.Outcome]) -> str:

@@ -65,7 +65,7 @@ def submit(call: Call) -> Json:
             device,
             bytes(submission.q_object),
             draft=draft,
-            limits=limits(call),
+            limits=_limits(call),
             now=call.now,
             shots=submission.shots,
         )
@@ -75,7 +75,7 @@ def submit(call: Call) -> Json:
     if not submission.allow_object_storage:
         raise errors.Invalid("Send the program as `qObject`, or ask for an upload: `allowObjectStorage`.", 1001)
     job = call.store.write(
-        lambda tx: intake.open_(tx, call.principal, place, device, draft=draft, limits=limits(call), now=call.now)
+        lambda tx: intake.open_(tx, call.principal, place, device, draft=draft, limits=_limits(call), now=call.now)
     )
     document = shelf.document(call, job, versioned=True, whole=True)
     document["objectStorageInfo"] |= {
@@ -190,7 +190,7 @@ def inline(call: Call, job: Job) -> Document:
     return document
 
 
-def limits(call: Call) -> Limits:
+def _limits(call: Call) -> Limits:
     """Return what may be submitted."""
     return Limits(call.cloud.rules.max_job_bytes, call.cloud.rules.max_pending_jobs)
 

@@ -36,9 +36,9 @@ def own(call: Call) -> Job:
         errors.NotFound: There is none of this id, or it is somebody else's.
     """
     job = records.get(call.tx, call.path["job"])
-    if not access.may_see_job(call.principal, job.user_id):
-        raise errors.NotFound("Job not found.", 3250)
-    if "project" in call.path and network.place(call).project_id != job.project_id:
+    if not access.may_see_job(call.principal, job.user_id) or (
+        "project" in call.path and network.place(call).project_id != job.project_id
+    ):
         raise errors.NotFound("Job not found.", 3250)
     return job
 
@@ -58,7 +58,20 @@ def search(call: Call, wanted: Filter, *, versioned: bool) -> list[Found]:
     Raises:
         errors.Invalid: The filter would read too many jobs (code 1003).
     """
-    return _search(call, call.tx, wanted, versioned=versioned)
+    rules = call.cloud.rules
+    query = _query(call, wanted, versioned=versioned)
+    if query is None:
+        return []
+    limit = min(wanted.limit or rules.default_list_limit, rules.max_list_limit)
+    by_date = all(path == "creationDate" for path, _ in wanted.order)
+    enough = wanted.skip + limit if by_date else None
+    found = _scan(call, wanted, query, enough, versioned=versioned)
+    if not by_date:
+        order = filters.sorted_documents(wanted, [entry.document for entry in found])
+        by_id = {entry.document["id"]: entry for entry in found}
+        found = [by_id[document["id"]] for document in order]
+    lookup = _Lookup(call.tx, call.cloud.memory)
+    return [lookup.placed(call, entry, versioned=versioned) for entry in found[wanted.skip : wanted.skip + limit]]
 
 
 class _Lookup:
@@ -126,32 +139,13 @@ class _Lookup:
         return (asked,) if versioned else (asked, documents.status(job, facts, versioned=True))
 
 
-def _search(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> list[Found]:
-    rules = call.cloud.rules
-    query = _query(call, tx, wanted, versioned=versioned)
-    if query is None:
-        return []
-    asked = wanted.limit or rules.default_list_limit
-    limit = min(asked, rules.max_list_limit)
-    by_date = all(path == "creationDate" for path, _ in wanted.order)
-    enough = wanted.skip + limit if by_date else None
-    found = _scan(call, tx, wanted, query, enough, versioned=versioned)
-    if not by_date:
-        order = filters.sorted_documents(wanted, [entry.document for entry in found])
-        by_id = {entry.document["id"]: entry for entry in found}
-        found = [by_id[document["id"]] for document in order]
-    lookup = _Lookup(tx, call.cloud.memory)
-    return [lookup.placed(call, entry, versioned=versioned) for entry in found[wanted.skip : wanted.skip + limit]]
-
-
-def _scan(
-    call: Call, tx: Transaction, wanted: Filter, query: Query, enough: int | None, *, versioned: bool
-) -> list[Found]:
-    lookup = _Lookup(tx, call.cloud.memory)
+def _scan(call: Call, wanted: Filter, query: Query, enough: int | None, *, versioned: bool) -> list[Found]:
+    """Return the first `enough` jobs of a query that the filter asks for, or all of them."""
+    lookup = _Lookup(call.tx, call.cloud.memory)
     found: list[Found] = []
     read = 0
     while enough is None or len(found) < enough:
-        page = records.find(tx, query)
+        page = records.find(call.tx, query)
         read += len(page)
         for job in page:
             presented = lookup.candidates(call, job, versioned=versioned)
@@ -170,13 +164,15 @@ def _scan(
     return found if enough is None else found[:enough]
 
 
-def _query(call: Call, tx: Transaction, wanted: Filter, *, versioned: bool) -> Query | None:
+def _query(call: Call, wanted: Filter, *, versioned: bool) -> Query | None:
     """Return what of the filter the indexes can answer; None if nothing can match."""
     bounds = filters.bounds(wanted.where)
     states = None if bounds.statuses is None else _states(bounds.statuses, versioned=versioned)
     device_ids = None
     if bounds.devices is not None:
-        device_ids = frozenset(device.id for device in devices.list_(tx) if device.name in bounds.devices)
+        device_ids = frozenset(device.id for device in devices.list_(call.tx) if device.name in bounds.devices)
+    if bounds.users is not None and call.principal.user_id not in bounds.users:
+        return None
     if any(among is not None and not among for among in (states, device_ids, bounds.ids)):
         return None
     return Query(

@@ -24,7 +24,7 @@ from chandelier.store import Transaction, database
 
 #: How long a lease lasts without being renewed.
 LEASE: Final = timedelta(seconds=30)
-#: A job whose worker was lost this often is given up: it may be what kills the workers.
+#: A job whose lease runs out after it was taken this often (twice is normal) is given up: it may kill the workers.
 MAX_CLAIMS: Final = 50
 #: A job over which this many child processes died is given up.
 MAX_DEATHS: Final = 3
@@ -109,7 +109,7 @@ def hold(tx: Transaction, claim: Claim) -> None:
 
 
 def release(tx: Transaction, claim: Claim) -> None:
-    """Let a job go after it has ended, or after `hold` said it was lost."""
+    """Let a job go that has ended, or that waits again."""
     _drop(tx, claim.job.id, claim.token)
 
 
@@ -199,8 +199,8 @@ def _find(tx: Transaction, job_id: str) -> Job | None:
 
 
 def _drop(tx: Transaction, job_id: str, token: str) -> bool:
-    dropped = tx.execute(sa.delete(_leases).where(_leases.c.job_id == job_id, _leases.c.token == token))
-    return dropped.rowcount == 1
+    """Remove a lease; tell whether it was there."""
+    return tx.execute(_DROP, {"job": job_id, "token": token}).rowcount == 1
 
 
 def _given_up(times: int) -> tasks.Refused:
