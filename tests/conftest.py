@@ -57,8 +57,7 @@ class Postgres:
     def cleared(self) -> str:
         """Return the URL of the migrated database, as empty as the migration left it."""
         tables = [table.name for table in reversed(database.metadata.sorted_tables)]
-        statements = [f"DELETE FROM {name}" for name in tables if name != "job_clock"]
-        statements += ["UPDATE job_clock SET last = 0"]
+        statements = [f"DELETE FROM {name}" for name in tables]
         url = self.migrated.replace("+psycopg", "")
         with psycopg.connect(url, autocommit=True, options="-c lock_timeout=20s") as connection:
             connection.execute("; ".join(statements).encode())

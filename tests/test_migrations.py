@@ -57,5 +57,39 @@ def test_migrating_twice_changes_nothing(empty_database_url: str, tmp_path: Path
     migrations.upgrade(store)
 
     with store.database.reading() as tx:
-        assert tx.execute(sa.text("SELECT version_num FROM alembic_version")).all() == [("0001",)]
+        assert tx.execute(sa.text("SELECT version_num FROM alembic_version")).all() == [("0002",)]
+    store.close()
+
+
+def test_jobs_of_the_first_release_are_kept(empty_database_url: str, tmp_path: Path) -> None:
+    """With their tags and their log, though their table is made anew."""
+    store = opened(empty_database_url, tmp_path)
+    migrations.upgrade(store, "0001")
+    rows = {
+        "users": "('u', 'ann@example.org', 'Ann', NULL, FALSE, 1)",
+        "hubs": "('h', 'hub', '', '', 1, 1, NULL)",
+        "groups": "('g', 'group', '', '', 1, 1, NULL, 'h')",
+        "projects": "('p', 'project', '', '', 1, 1, NULL, 'g')",
+        "devices": "('d', 'device', 0, '1.0.0', TRUE, 2, 1, 1, 'active', '', 1, 'digest')",
+        "jobs (id, created, user_id, project_id, device_id, kind, state, live_data, address, calibration, claims, "
+        "deaths, deleted)": "('j', 7, 'u', 'p', 'd', 'q-object', 'COMPLETED', FALSE, '', 'digest', 1, 0, NULL), "
+        "('k', 8, 'u', 'p', 'd', 'q-object', 'COMPLETED', FALSE, '', 'digest', 1, 0, 9)",
+        "job_tags": "('j', 0, 'blue')",
+        "job_events": "(1, 'j', 'CREATING', 7)",
+    }
+
+    def fill(tx: Transaction) -> None:
+        for table, values in rows.items():
+            tx.execute(sa.text(f"INSERT INTO {table} VALUES {values}"))  # noqa: S608
+
+    store.write(fill)
+    migrations.upgrade(store)
+
+    def read(tx: Transaction) -> list[tuple[Any, ...]]:
+        query = "SELECT j.id, t.tag, t.user_id, t.created, e.state FROM jobs j JOIN job_tags t ON t.job_id = j.id "
+        return [tuple(row) for row in tx.execute(sa.text(query + "JOIN job_events e ON e.job_id = j.id"))]
+
+    assert store.read(read) == [("j", "blue", "u", 7, "CREATING")]
+    kept = store.read(lambda tx: tx.execute(sa.text("SELECT id, purged FROM jobs ORDER BY id")).all())
+    assert kept == [("j", None), ("k", 9)]
     store.close()

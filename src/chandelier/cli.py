@@ -290,6 +290,30 @@ def device_show(
     _show(facts, _lines(facts), as_json=as_json)
 
 
+@devices_app.command("add")
+def device_add(
+    name: Annotated[str | None, typer.Argument(help="Name that users see; one that no simulator has.")] = None,
+    snapshot: Annotated[str | None, typer.Option(help="Snapshot that the device is made from.")] = None,
+    wanted: Annotated[
+        str | None, typer.Option("--set", help="Instead of a name: add all devices of a set, such as `era-2020`.")
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve one more device in the default project, or a set of them; they appear at once."""
+    from chandelier import setup
+    from chandelier.formats import snapshots
+
+    chosen = {name: snapshot} if name and snapshot and not wanted else snapshots.SETS.get(wanted or "")
+    if chosen is None or (wanted and (name or snapshot)):
+        sets = ", ".join(snapshots.SETS)
+        raise errors.Invalid(f"Give a name and its --snapshot, or one --set of {sets}.", 1001)
+    with _opened(data) as store:
+        added = setup.add_devices(store, _settings(data), chosen, _now())
+    rows = [{"name": device.name, "qubits": device.qubits, "snapshot": chosen[device.name]} for device in added]
+    _show_table(rows, as_json=as_json)
+
+
 @devices_app.command("pause")
 def device_pause(
     name: Annotated[str, typer.Argument(help="Name of the device.")],
@@ -317,11 +341,11 @@ def job_list(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    from chandelier.jobs import records
+    from chandelier.jobs import finding
 
     def work(tx: Any) -> list[dict[str, Any]]:
         owner = _user_of(tx, user).id if user else None
-        return [_job_row(tx, job) for job in records.find(tx, records.Query(user_id=owner, limit=limit))]
+        return [_job_row(tx, job) for job in finding.find(tx, finding.Query(user_id=owner, limit=limit)).jobs]
 
     with _opened(data) as store:
         rows = store.read(work)

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from chandelier import errors
 from chandelier.formats import qobj
-from chandelier.jobs import intake, outcomes, records
+from chandelier.jobs import finding, intake, outcomes, records
+from chandelier.jobs.finding import Query
 from chandelier.jobs.intake import Limits
 from chandelier.jobs.lifecycle import State
-from chandelier.jobs.records import Draft, Job, Query
+from chandelier.jobs.records import Draft, Job
 from factories import LIMITS, NOW, Town, a_program, after, reload, states
 
 HANDED_OVER = [State.CREATING, State.CREATED, State.VALIDATING]
@@ -39,7 +40,7 @@ def open_(town: Town, limits: Limits = LIMITS) -> Job:
 
 def jobs(town: Town) -> list[Job]:
     """Return every job there is."""
-    return town.store.read(lambda tx: records.find(tx, Query()))
+    return town.store.read(lambda tx: finding.find(tx, Query()).jobs)
 
 
 def programs(town: Town) -> list[str]:

@@ -30,9 +30,10 @@ from hypothesis.stateful import (
 import factories
 from chandelier import devices, errors
 from chandelier.formats import tasks
-from chandelier.jobs import intake, lifecycle, outcomes, records
+from chandelier.jobs import finding, intake, lifecycle, outcomes, records
+from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
-from chandelier.jobs.records import Draft, Job, JobId, Query
+from chandelier.jobs.records import Draft, Job, JobId
 from chandelier.scheduling import claims, ranking
 from chandelier.scheduling.claims import Claim, LeaseLost
 from chandelier.store import Transaction, database, open_store
@@ -403,7 +404,7 @@ class Cloud(RuleBasedStateMachine):
         """And is found exactly by those whose it is; what was deleted is gone."""
         for who in (self.town.ann, self.town.bob):
             query = Query(user_id=who.user_id, limit=1000)
-            found = self.store.read(partial(records.find, query=query))
+            found = self.store.read(partial(finding.find, query=query)).jobs
             there = {
                 job_id: known.state
                 for job_id, known in self.known.items()

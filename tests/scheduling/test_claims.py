@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from chandelier import devices, errors
 from chandelier.formats import tasks
-from chandelier.jobs import outcomes, records
+from chandelier.jobs import finding, outcomes, records
+from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.scheduling import claims, ranking
@@ -400,7 +401,7 @@ def test_another_order_is_another_function(town: Town) -> None:
     """Whatever the ranking says goes next."""
 
     def last_come(tx: Transaction) -> records.JobId | None:
-        waiting = records.find(tx, records.Query(states=frozenset({State.QUEUED})))
+        waiting = finding.find(tx, Query(states=frozenset({State.QUEUED}))).jobs
         return waiting[0].id if waiting else None
 
     jobs: list[Job] = [queued(town) for _ in range(3)]

@@ -136,7 +136,7 @@ def change(call: Call) -> Json:
         return Json({"name": name})
     if wanted.tags is not msgspec.UNSET:
         tags = _tags(wanted.tags)
-        call.store.write(lambda tx: records.retag(tx, job.id, tags))
+        call.store.write(lambda tx: records.retag(tx, job, tags))
         return Json({"tags": list(tags)})
     raise errors.Invalid("Send `name` or `tags`.", 1001)
 

@@ -11,13 +11,14 @@ from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
 from chandelier.experience.filters import Filter
 from chandelier.gateway import Call, Memory
-from chandelier.jobs import records
+from chandelier.jobs import finding, records
+from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
-from chandelier.jobs.records import Job, Query
+from chandelier.jobs.records import Job
 from chandelier.store import Transaction
 from chandelier.tenancy import access
 from chandelier.tenancy import network as places
-from chandelier.tenancy.network import Place
+from chandelier.tenancy.network import Place, ProjectId
 
 _PAGE = 200
 
@@ -145,13 +146,13 @@ def _scan(call: Call, wanted: Filter, query: Query, enough: int | None, *, versi
     found: list[Found] = []
     read = 0
     while enough is None or len(found) < enough:
-        page = records.find(call.tx, query)
-        read += len(page)
-        for job in page:
+        page = finding.find(call.tx, query)
+        read += page.read
+        for job in page.jobs:
             presented = lookup.candidates(call, job, versioned=versioned)
             if filters.matches(wanted.where, *presented):
                 found.append(Found(job, presented[0]))
-        if len(page) < query.limit:
+        if page.edge is None:
             break
         if read > call.cloud.rules.max_filter_jobs:
             raise errors.Invalid(
@@ -159,8 +160,7 @@ def _scan(call: Call, wanted: Filter, query: Query, enough: int | None, *, versi
                 "creationDate, backend.name, status, tags or id.",
                 1003,
             )
-        edge = {"after" if query.ascending else "before": page[-1].created}
-        query = msgspec.structs.replace(query, **edge)
+        query = msgspec.structs.replace(query, past=page.edge)
     return found if enough is None else found[:enough]
 
 
@@ -177,7 +177,7 @@ def _query(call: Call, wanted: Filter, *, versioned: bool) -> Query | None:
         return None
     return Query(
         user_id=call.principal.user_id,
-        project_id=network.place(call).project_id if "project" in call.path else None,
+        project_ids=_projects(call),
         device_ids=device_ids,
         states=states,
         created_from=None if bounds.created_from is None else moment(bounds.created_from),
@@ -187,6 +187,13 @@ def _query(call: Call, wanted: Filter, *, versioned: bool) -> Query | None:
         ascending=bool(wanted.order) and not wanted.order[0][1],
         limit=_PAGE,
     )
+
+
+def _projects(call: Call) -> frozenset[ProjectId]:
+    """Return the project that the path names, or all in which the caller may ever have submitted jobs."""
+    if "project" in call.path:
+        return frozenset({network.place(call).project_id})
+    return places.projects_ever(call.tx, None if call.principal.operator else call.principal.user_id)
 
 
 def _states(statuses: frozenset[str], *, versioned: bool) -> frozenset[State]:

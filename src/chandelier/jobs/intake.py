@@ -13,7 +13,8 @@ import msgspec
 from chandelier import errors
 from chandelier.devices import Device
 from chandelier.formats import qobj
-from chandelier.jobs import records
+from chandelier.jobs import finding, records
+from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job
 from chandelier.store import Store, Transaction
@@ -146,8 +147,8 @@ def accept(store: Store, job: Job, now: datetime) -> Job:
 
 def abandon(tx: Transaction, created_before: datetime, now: datetime) -> int:
     """End jobs whose program was never uploaded, and cannot be any more; return how many."""
-    query = records.Query(states=frozenset({State.CREATING}), created_to=created_before, ascending=True, limit=1000)
-    waiting = records.find(tx, query)
+    query = Query(states=frozenset({State.CREATING}), created_to=created_before, ascending=True, limit=1000)
+    waiting = finding.find(tx, query).jobs
     for job in waiting:
         facts = {"error_code": 3253, "error_message": "The program was not uploaded while its upload URL was valid."}
         records.advance(tx, job.id, (State.ERROR_CREATING_JOB,), now, **facts)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 # Every owner declares its tables when it is imported.
-from chandelier.jobs import records
-from chandelier.scheduling import claims
+from chandelier.jobs import codes, records
+from chandelier.scheduling import claims, reservations
 from chandelier.store import Store, Transaction, database
 from chandelier.tenancy import grants
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["configuration", "metadata", "upgrade"]
 
 metadata = database.metadata
-OWNERS = (records, claims, grants)
+OWNERS = (records, codes, claims, reservations, grants)
 #: Any number, as long as it stays the same: names the lock among those of the database.
 _LOCK: Final = 7_311_846_022
 
 
-def upgrade(store: Store) -> None:
-    """Apply what is missing; does nothing to a database that is up to date."""
+def upgrade(store: Store, revision: str = "head") -> None:
+    """Apply what is missing up to a revision; does nothing to a database that is up to date."""
     # Imported here, because no command but those that migrate should wait for it.
     import alembic.command
 
@@ -34,9 +34,9 @@ def upgrade(store: Store) -> None:
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         config = configuration()
         config.attributes["connection"] = tx.connection
-        alembic.command.upgrade(config, "head")
+        alembic.command.upgrade(config, revision)
 
-    store.write(work)
+    store.database.alter(work)
 
 
 def configuration() -> "Config":

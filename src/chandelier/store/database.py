@@ -167,6 +167,21 @@ class Database:
         """Run `work` in a transaction and return what it returns, after the durable commit."""
         return self.submit(work).result()
 
+    def alter(self, work: Callable[[Transaction], None]) -> None:
+        """Run `work`, which changes the schema, in a transaction of its own."""
+        if not self.embedded:
+            self.write(work)
+            return
+        with _translated(), self._engine.connect().execution_options(immediate=True) as connection:
+            # SQLite changes a table by making it anew, and would delete with the old one what refers to it.
+            _pragma(connection, "foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    work(Transaction(connection))
+                    assert not _pragma(connection, "foreign_key_check")
+            finally:
+                _pragma(connection, "foreign_keys=ON")
+
     def watch(self) -> None:
         """Begin to hear what other processes write; a server calls this once, the command line never."""
         self._writer.watch()
@@ -225,6 +240,15 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _pragma(connection: sa.Connection, text: str) -> list[tuple[Any, ...]]:
+    """Run a pragma by the driver itself, since it belongs to no transaction."""
+    cursor = connection.connection.cursor()
+    try:
+        return list(cursor.execute(f"PRAGMA {text}").fetchall())
+    finally:
+        cursor.close()
 
 
 def _check_standing(connection: sa.Connection, write: "_Write") -> None:
@@ -371,11 +395,7 @@ class _SqliteWriter:
 
     @staticmethod
     def _data_version(connection: sa.Connection) -> int:
-        raw = connection.connection.cursor()
-        try:
-            return int(raw.execute("PRAGMA data_version").fetchone()[0])
-        finally:
-            raw.close()
+        return int(_pragma(connection, "data_version")[0][0])
 
 
 class _PostgresWriter:

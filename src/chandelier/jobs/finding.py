@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs found by what indexes know of them, a page at a time.
+
+Each page is read along one index, in its order and within exact bounds. What a page costs therefore depends on its
+length alone, never on how many jobs there are; what no index knows is left to the caller, who sees how much was read.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from chandelier.jobs import records, tables
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Job, JobId
+from chandelier.store import Transaction, database
+from chandelier.tenancy.network import ProjectId
+from chandelier.tenancy.users import UserId
+
+#: Ranges of an index that one page is merged from; beyond, the devices are not looked up but sifted out.
+_MOST_RANGES: Final = 120
+
+#: Where a job stands in lists: they are in the order of creation time, then of id.
+Edge = tuple[datetime, JobId]
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which jobs to find; every condition narrows, absent ones do not.
+
+    Attributes:
+        project_ids: With `user_id`: all projects in which the user may have jobs, or those wanted of them.
+        tags: The job has at least one of them; only together with `user_id`.
+        past: Only jobs that come, in the order of the list, behind this one.
+        limit: Most jobs to look at for one page.
+    """
+
+    user_id: UserId | None = None
+    project_ids: frozenset[ProjectId] | None = None
+    device_ids: frozenset[str] | None = None
+    states: frozenset[State] | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    ids: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+    past: Edge | None = None
+    ascending: bool = False
+    limit: int = 50
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The jobs of one page.
+
+    Attributes:
+        read: How many were looked at; some of them the query does not ask for.
+        edge: The last one looked at, from which the next page goes on; None at the end of the list.
+    """
+
+    jobs: list[Job]
+    read: int
+    edge: Edge | None
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    """What statements that differ only in their values have in common.
+
+    Attributes:
+        columns: Columns of the index that each range fixes.
+        ranges: Number of ranges.
+        bounds: Which of `created_from`, `created_to` and `past` are given.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    ranges: int
+    bounds: tuple[str, ...]
+    ascending: bool
+
+
+def find(tx: Transaction, query: Query) -> Page:
+    """Return one page of the jobs of a query, newest first unless `ascending`."""
+    if query.ids is not None:
+        jobs = _read(
+            tx, query, query.ids, _bounds(query.ascending, _given(query), tables.jobs.c.created, tables.jobs.c.id)
+        )
+        edges = [(job.created, job.id) for job in jobs]
+    else:
+        edges = _edges(tx, query)
+        jobs = _read(tx, query, [edge[1] for edge in edges])
+    return Page(jobs, len(edges), edges[-1] if len(edges) >= query.limit else None)
+
+
+def find_all(tx: Transaction, query: Query) -> list[Job]:
+    """Return every job of a query; for those that cannot be many."""
+    jobs: list[Job] = []
+    page = find(tx, query)
+    jobs += page.jobs
+    while page.edge is not None:
+        page = find(tx, msgspec.structs.replace(query, past=page.edge))
+        jobs += page.jobs
+    return jobs
+
+
+def _read(
+    tx: Transaction, query: Query, ids: Iterable[str], bounds: Iterable[sa.ColumnElement[bool]] = ()
+) -> list[Job]:
+    """Return the jobs of these ids that the query asks for, in its order."""
+    jobs = tables.jobs.c
+    conditions = [jobs.id.in_(sorted(ids)), jobs.deleted.is_(None), *bounds]
+    if query.user_id is not None:
+        conditions.append(jobs.user_id == query.user_id)
+    among = ((jobs.project_id, query.project_ids), (jobs.device_id, query.device_ids), (jobs.state, query.states))
+    conditions += [column.in_(sorted(values)) for column, values in among if values is not None]
+    statement = _ordered(sa.select(*records.COLUMNS).where(*conditions), query.ascending, jobs.created, jobs.id)
+    return records.jobs_of(tx, tx.execute(statement, _values(query)).all())
+
+
+def _given(query: Query) -> tuple[str, ...]:
+    return tuple(name for name in ("created_from", "created_to", "past") if getattr(query, name) is not None)
+
+
+def _values(query: Query) -> dict[str, Any]:
+    """Return what is bound to the statements of a query, whatever its ranges."""
+    values = {name: getattr(query, name) for name in ("created_from", "created_to", "limit")}
+    if query.past is not None:
+        values |= {"past_created": query.past[0], "past_id": query.past[1]}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _edges(tx: Transaction, query: Query) -> list[Edge]:
+    """Return where the jobs of the page stand, in order."""
+    table, columns, ranges = _ranges(query)
+    if not ranges:
+        return []
+    shape = _Shape(table, columns, len(ranges), _given(query), query.ascending)
+    values = _values(query)
+    for number, fixed in enumerate(ranges):
+        values |= {f"{column}_{number}": value for column, value in zip(columns, fixed, strict=True)}
+    return [(row.created, row.id) for row in tx.execute(_statement(shape), values)]
+
+
+#: The values of the fixed columns, for each range.
+_Ranges = list[tuple[str, ...]]
+
+
+def _ranges(query: Query) -> tuple[str, tuple[str, ...], _Ranges]:
+    """Return the table whose index is read, the columns that are fixed, and the values of each range."""
+    states = sorted(query.states if query.states is not None else State)
+    if query.user_id is None:
+        return _shared_ranges(query, states)
+    user = [query.user_id]
+    if query.tags is not None:
+        return "tags", ("user_id", "tag"), list(itertools.product(user, sorted(query.tags)))
+    projects = sorted(query.project_ids or ())
+    devices = sorted(query.device_ids or ())
+    plain = query.states is None and query.device_ids is None and len(projects) != 1
+    if query.project_ids is None or plain or len(states) * len(projects) > _MOST_RANGES:
+        return "jobs", ("user_id",), [(query.user_id,)]
+    if query.device_ids is None or len(devices) * len(states) * len(projects) > _MOST_RANGES:
+        return "jobs", ("user_id", "state", "project_id"), list(itertools.product(user, states, projects))
+    columns = ("user_id", "device_id", "state", "project_id")
+    return "jobs", columns, list(itertools.product(user, devices, states, projects))
+
+
+def _shared_ranges(query: Query, states: Sequence[State]) -> tuple[str, tuple[str, ...], _Ranges]:
+    """Do the same for jobs of any user."""
+    if query.states is not None or query.project_ids is None:
+        return "jobs", ("state",), [(state,) for state in states]
+    return "jobs", ("project_id",), [(project_id,) for project_id in sorted(query.project_ids)]
+
+
+@functools.lru_cache(maxsize=512)
+def _statement(shape: _Shape) -> sa.Select[Any]:
+    """Return the statement that merges the first of each range; built once, for building costs more than running."""
+    source = getattr(tables, shape.table).c
+    job_id = source.job_id if shape.table == "tags" else source.id
+    parts = []
+    for number in range(shape.ranges):
+        conditions = [source[column] == sa.bindparam(f"{column}_{number}") for column in shape.columns]
+        if shape.table == "jobs":
+            conditions.append(source.deleted.is_(None))
+        conditions += _bounds(shape.ascending, shape.bounds, source.created, job_id)
+        part = sa.select(source.created, job_id.label("id")).where(*conditions)
+        # A user's jobs have different creation times, and SQLite takes the index that gives the whole order.
+        order = (source.created,) if "user_id" in shape.columns else (source.created, job_id)
+        parts.append(_ordered(part, shape.ascending, *order))
+    if len(parts) == 1:
+        return parts[0]
+    ranges = [sa.select(part.subquery(f"range_{number}")) for number, part in enumerate(parts)]
+    # The same job may stand in several ranges, because it has several of the tags.
+    merged = (sa.union if shape.table == "tags" else sa.union_all)(*ranges).subquery("merged")
+    return _ordered(sa.select(merged.c.created, merged.c.id), shape.ascending, merged.c.created, merged.c.id)
+
+
+def _bounds(
+    ascending: bool, given: Sequence[str], created: sa.ColumnElement[Any], job_id: sa.ColumnElement[Any]
+) -> Iterator[sa.ColumnElement[bool]]:
+    moment = database.UtcMilliseconds()
+    if "created_from" in given:
+        yield created >= sa.bindparam("created_from", type_=moment)
+    if "created_to" in given:
+        yield created <= sa.bindparam("created_to", type_=moment)
+    if "past" in given:
+        edge = sa.bindparam("past_created", type_=moment)
+        here, there = sa.tuple_(created, job_id), sa.tuple_(edge, sa.bindparam("past_id", type_=sa.String()))
+        # Both conditions: only the first bounds the range of an index.
+        yield created >= edge if ascending else created <= edge
+        yield here > there if ascending else here < there
+
+
+def _ordered(statement: sa.Select[Any], ascending: bool, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    order = (column.asc() if ascending else column.desc() for column in columns)
+    return statement.order_by(*order).limit(sa.bindparam("limit", type_=sa.Integer()))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of jobs, for the modules beside this one: `records` alone writes them, `finding` reads them too."""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from chandelier.store import database
+
+
+def _partial(condition: str, *columns: str) -> sa.Index:
+    """Return an index of the jobs that a condition holds for."""
+    where = sa.text(condition)
+    return sa.Index("ix_jobs_" + "_".join(columns), *columns, sqlite_where=where, postgresql_where=where)
+
+
+jobs: Final = sa.Table(
+    "jobs",
+    database.metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("created", database.UtcMilliseconds, nullable=False),
+    sa.Column("user_id", sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("project_id", sa.ForeignKey("projects.id"), nullable=False),
+    sa.Column("device_id", sa.ForeignKey("devices.id"), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(24), nullable=False),
+    sa.Column("name", sa.String(500)),
+    sa.Column("share_level", sa.String(16)),
+    sa.Column("experiment_tag", sa.String(500)),
+    sa.Column("live_data", sa.Boolean, nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("client", sa.JSON),
+    sa.Column("code_id", sa.ForeignKey("codes.id")),
+    sa.Column("shots", sa.BigInteger),
+    sa.Column("input_bytes", sa.BigInteger),
+    sa.Column("output_bytes", sa.BigInteger),
+    sa.Column("summary", sa.JSON),
+    sa.Column("estimate", sa.Float),
+    sa.Column("calibration", sa.String(64), nullable=False),
+    sa.Column("started", database.UtcMilliseconds),
+    sa.Column("ended", database.UtcMilliseconds),
+    sa.Column("seconds", sa.Float),
+    sa.Column("cost", sa.Float),
+    sa.Column("result", sa.String(24)),
+    sa.Column("error_code", sa.Integer),
+    sa.Column("error_message", sa.Text),
+    sa.Column("claims", sa.Integer, nullable=False),
+    sa.Column("deaths", sa.Integer, nullable=False),
+    sa.Column("deleted", database.UtcMilliseconds),
+    sa.Column("purged", database.UtcMilliseconds),
+    # Clients page through a user's jobs by creation time alone: protocol 8.
+    sa.UniqueConstraint("user_id", "created"),
+    sa.Index("ix_jobs_state_created_id", "state", "created", "id"),
+    sa.Index("ix_jobs_device_id_state_created_id", "device_id", "state", "created", "id"),
+    sa.Index("ix_jobs_project_id_created_id", "project_id", "created", "id"),
+    # Lists are read from these; without deleted jobs, so that no list has to read past them.
+    _partial("deleted IS NULL", "user_id", "state", "project_id", "created"),
+    _partial("deleted IS NULL", "user_id", "device_id", "state", "project_id", "created"),
+    _partial("code_id IS NOT NULL", "code_id", "created"),
+    _partial("deleted IS NOT NULL AND purged IS NULL", "deleted"),
+)
+
+tags: Final = sa.Table(
+    "job_tags",
+    database.metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("tag", sa.String(500), nullable=False),
+    # Copies of the job's: they never change, and lists by tag are read in their order.
+    sa.Column("user_id", sa.String(24), nullable=False),
+    sa.Column("created", database.UtcMilliseconds, nullable=False),
+    sa.Index("ix_job_tags_user_id_tag_created", "user_id", "tag", "created"),
+)
+
+events: Final = sa.Table(
+    "job_events",
+    database.metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id"), nullable=False, index=True),
+    sa.Column("state", sa.String(24), nullable=False),
+    sa.Column("at", database.UtcMilliseconds, nullable=False),
+)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding jobs: what is found, in which order, page by page, and along which index."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from crowds import gather, naive, stand
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chandelier.jobs import finding
+from chandelier.jobs.finding import Page, Query
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Job
+from chandelier.store import Store, Transaction
+from factories import Town, a_job
+
+
+@pytest.fixture(name="crowd")
+def _crowd(town: Town) -> list[Job]:
+    return gather(town)
+
+
+def look(store: Store, query: Query) -> Page:
+    """Return one page."""
+    return store.read(partial(finding.find, query=query))
+
+
+def pages(store: Store, query: Query) -> list[Page]:
+    """Return all pages, each begun where the one before ended."""
+    found = [look(store, query)]
+    while found[-1].edge is not None:
+        found.append(look(store, msgspec.structs.replace(query, past=found[-1].edge)))
+    return found
+
+
+def queries(town: Town, crowd: list[Job]) -> st.SearchStrategy[Query]:
+    """Make queries whose values occur among the jobs, or nearly."""
+
+    def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return st.none() | strategy
+
+    moments = st.sampled_from([job.created + timedelta(milliseconds=shift) for job in crowd for shift in (-1, 0, 1)])
+    everybody = [town.ann.user_id, town.bob.user_id, town.operator.user_id]
+    tags = st.frozensets(st.sampled_from(["a", "b", "c", "ä", "A", "other"]))
+    by_user = st.tuples(st.sampled_from(everybody), maybe(tags))
+    return st.builds(
+        lambda who, **more: Query(user_id=who[0], tags=who[1], **more),
+        by_user | st.just((None, None)),
+        project_ids=maybe(st.frozensets(st.sampled_from([town.home.project_id, town.annex.project_id]))),
+        device_ids=maybe(st.frozensets(st.sampled_from([town.device.id, town.hidden.id, "other"]))),
+        states=maybe(st.frozensets(st.sampled_from(sorted(State)))),
+        created_from=maybe(moments),
+        created_to=maybe(moments),
+        ids=maybe(st.frozensets(st.sampled_from([*(job.id for job in crowd), "other"]))),
+        past=maybe(st.sampled_from([stand(job) for job in crowd])),
+        ascending=st.booleans(),
+        limit=st.integers(1, 50),
+    )
+
+
+def test_find_is_the_naive_filter(town: Town, crowd: list[Job]) -> None:
+    """For any mixture of conditions and any length of pages; no page reads more than its length."""
+
+    @settings(max_examples=150)
+    @given(query=queries(town, crowd))
+    def check(query: Query) -> None:
+        # Of ids and tags, ids are looked up, and tags left to the caller.
+        wanted = naive(crowd, query if query.ids is None else msgspec.structs.replace(query, tags=None))
+        found = pages(town.store, query)
+        assert [job for page in found for job in page.jobs] == wanted
+        assert all(len(page.jobs) <= page.read <= query.limit for page in found)
+
+    check()
+
+
+def test_find_narrows_by_each_condition(town: Town, crowd: list[Job]) -> None:
+    """One at a time, so that none hides behind another; deleted jobs are never found."""
+    some = crowd[len(crowd) // 2]
+    for condition in (
+        {},
+        {"user_id": some.user_id},
+        {"project_ids": frozenset({some.project_id})},
+        {"device_ids": frozenset({some.device_id})},
+        {"states": frozenset({some.state, State.RUNNING})},
+        {"ids": frozenset({some.id})},
+        {"user_id": some.user_id, "tags": frozenset({"b", "ä"})},
+        {"created_from": some.created},
+        {"created_to": some.created},
+        {"past": stand(some)},
+        {"past": stand(some), "ascending": True},
+    ):
+        query = Query(**condition)
+        assert look(town.store, query).jobs == naive(crowd, query)
+    assert len(look(town.store, Query()).jobs) == len(crowd)
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+def test_pages_are_complete(town: Town, crowd: list[Job], ascending: bool) -> None:
+    """Each job is on one page, also where several users' jobs have one creation time, and while others are added."""
+    query = Query(ascending=ascending, limit=4)
+    found = [look(town.store, query)]
+    while found[-1].edge is not None:
+        if not ascending:
+            town.store.write(lambda tx: a_job(tx, town, State.CREATING, now=crowd[-1].created + timedelta(hours=1)))
+        found.append(look(town.store, msgspec.structs.replace(query, past=found[-1].edge)))
+
+    assert [job for page in found for job in page.jobs] == naive(crowd, query)
+    assert len({job.created for job in crowd}) < len(crowd)
+
+
+def test_find_all_goes_through_every_page(town: Town, crowd: list[Job]) -> None:
+    """However short the pages are."""
+    query = Query(limit=3)
+
+    assert town.store.read(partial(finding.find_all, query=query)) == naive(crowd, query)
+
+
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ({}, "sqlite_autoindex_jobs_2 (user_id"),
+        ({"states": frozenset({State.COMPLETED})}, "ix_jobs_user_id_state_project_id_created"),
+        ({"devices": True}, "ix_jobs_user_id_device_id_state_project_id_created"),
+        ({"tags": frozenset({"a"})}, "ix_job_tags_user_id_tag_created"),
+    ],
+)
+def test_every_list_of_a_user_is_read_along_its_index(town: Town, condition: dict[str, Any], index: str) -> None:
+    """No list scans the table or sorts more than what has one creation time, however many jobs there are."""
+    if town.store.database.url.get_backend_name() != "sqlite":
+        pytest.skip("the planner of the other database decides by numbers of rows")
+    if condition.pop("devices", False):
+        condition["device_ids"] = frozenset({town.device.id})
+    query = Query(user_id=town.ann.user_id, project_ids=frozenset({town.home.project_id}), **condition)
+    if not condition:
+        query = msgspec.structs.replace(query, project_ids=None)
+    plans: list[str] = []
+
+    def explain(tx: Transaction) -> None:
+        def note(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.startswith("SELECT") and not plans:
+                cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plans.extend(row[3] for row in cursor.fetchall())
+
+        engine = tx.connection.engine
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            finding.find(tx, query)
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+    town.store.read(explain)
+
+    assert any(index in line for line in plans), plans
+    assert not any(line.startswith(("SCAN jobs", "SCAN job_tags")) for line in plans), plans
