@@ -45,8 +45,28 @@ def test_a_variable_may_hold_a_table_as_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "environment", "days"),
+    [
+        ("", {}, 7),
+        ("[retention]\ndeleted_days = 30", {}, 30),
+        ("[retention]\ndeleted_days = 30", {"CHANDELIER_RETENTION_DELETED_DAYS": "0.5"}, 0.5),
+        ("", {"CHANDELIER_RETENTION_DELETED_DAYS": "0"}, 0),
+    ],
+)
+def test_a_table_is_set_field_by_field(tmp_path: Path, text: str, environment: dict[str, str], days: float) -> None:
+    """In the file under its name, by a variable with its name before the field's."""
+    loaded = settings.load({"data": folder_with(tmp_path, text)}, environment)
+
+    assert loaded == settings.Settings(data=tmp_path, retention=settings.Retention(deleted_days=days))
+
+
+@pytest.mark.parametrize(
     ("text", "environment", "words"),
     [
+        ("[retention]\ndeleted_weeks = 1", {}, ["chandelier.toml", "deleted_weeks"]),
+        ("[retention]\ndeleted_days = -1", {}, ["retention.deleted_days", "-1"]),
+        ("", {"CHANDELIER_RETENTION_DELETED_DAYS": "nan"}, ["retention.deleted_days"]),
+        ("", {"CHANDELIER_RETENTION_DELETED_DAYS": "a week"}, ["CHANDELIER_", "deleted_days"]),
         ("port = 'x'", {}, ["chandelier.toml", "port"]),
         ("prot = 1", {}, ["chandelier.toml", "prot"]),
         ("port = ", {}, ["chandelier.toml", "TOML"]),

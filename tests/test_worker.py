@@ -221,7 +221,7 @@ def test_a_job_cancelled_and_deleted_while_it_runs_is_gone(town: Town, hire: Hir
     job = submitted(town)
     call = pool.runs_begun(1)[0]
     town.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, job.id), NOW))
-    outcomes.delete(town.store, reload(town.store, job), NOW)
+    town.store.write(lambda tx: records.delete(tx, job.id, NOW))
 
     assert call.killed.wait(PATIENCE)
     eventually(lambda: leases(town.store) == 0)
@@ -249,6 +249,26 @@ def test_bad_programs_are_refused_while_long_jobs_run(town: Town, hire: Hire) ->
     long = submitted(town)
     pool.runs_begun(1)
     bad = submitted(town)
+    eventually(lambda: reload(town.store, bad).state is State.ERROR_VALIDATING_JOB)
+
+    assert reload(town.store, long).state is State.RUNNING
+
+
+def test_a_job_that_comes_just_after_another_is_not_forgotten(
+    town: Town, hire: Hire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slot that only validates waits its patience out for each, also when it looks but once for every bell."""
+
+    def go_on(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        call.killed.wait(3 * PATIENCE)
+        return fakes.finish(task, call, timeout)
+
+    monkeypatch.setattr("chandelier.worker._IDLE_SECONDS", 3 * PATIENCE)
+    pool = ScriptedPool(validations=(fakes.accept, fakes.refuse(8002)), runs=(go_on,))
+    hire(pool, slots=2, runners=1)
+    long = submitted(town, datetime.now(UTC))
+    pool.runs_begun(1)
+    bad = submitted(town, datetime.now(UTC))
     eventually(lambda: reload(town.store, bad).state is State.ERROR_VALIDATING_JOB)
 
     assert reload(town.store, long).state is State.RUNNING

@@ -86,7 +86,13 @@ def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Star
 
 
 def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:
-    budget = Budget(settings.job_memory_bytes, settings.job_seconds, settings.validation_seconds, settings.url_seconds)
+    budget = Budget(
+        settings.job_memory_bytes,
+        settings.job_seconds,
+        settings.validation_seconds,
+        settings.url_seconds,
+        settings.retention.deleted_days,
+    )
     return Worker(opened, pool, ranking.first_come, budget, slots=settings.runners + 1, runners=settings.runners)
 
 

@@ -13,6 +13,16 @@ import msgspec
 from chandelier import errors
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long things are kept; in `chandelier.toml` the table `[retention]`.
+
+    Attributes:
+        deleted_days: Days after its deletion for which a job's program and result are still kept.
+    """
+
+    deleted_days: float = 7.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set; each default is safe and works on a laptop.
 
@@ -43,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         devices: Snapshot for each device to serve, by served name; empty: the default set. As a variable: a JSON
             object.
         log_level: `debug`, `info`, `warning` or `error`.
+        retention: How long things are kept. As a variable: `CHANDELIER_RETENTION_` and the name of the field.
     """
 
     data: Path = Path("data")
@@ -65,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_filter_jobs: int = 20000
     devices: dict[str, str] = {}
     log_level: str = "info"
+    retention: Retention = Retention()
 
     @property
     def objects_root(self) -> Path:
@@ -99,11 +111,7 @@ def load(overrides: Mapping[str, Any] | None = None, environment: Mapping[str, s
         errors.Invalid: A field is unknown or has a wrong type; the message names it and its source.
     """
     variables = os.environ if environment is None else environment  # noqa: TID251  # the one place that reads it
-    named = {
-        name: variables[f"CHANDELIER_{name.upper()}"]
-        for name in Settings.__struct_fields__
-        if f"CHANDELIER_{name.upper()}" in variables
-    }
+    named = _named(variables, Settings, "CHANDELIER_")
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     folder = Path(given.get("data") or named.get("data") or Settings.__struct_defaults__[0])
     file = folder / "chandelier.toml"
@@ -115,8 +123,23 @@ def load(overrides: Mapping[str, Any] | None = None, environment: Mapping[str, s
             raise errors.Invalid(f"{file} is not TOML: {failure}", 1001) from failure
     from_file = _converted(values, str(file), strict=True)
     from_text = _converted(_unfolded(named), "a CHANDELIER_ variable", strict=False)
-    chosen = {name: getattr(from_text, name) for name in named} | {"data": folder} | given
-    return _checked(msgspec.structs.replace(from_file, **chosen))
+    chosen = {name: getattr(from_text, name) for name in named if name != "retention"} | {"data": folder} | given
+    kept = {name: getattr(from_text.retention, name) for name in named.get("retention", {})}
+    retention = msgspec.structs.replace(from_file.retention, **kept)
+    return _checked(msgspec.structs.replace(from_file, **{"retention": retention} | chosen))
+
+
+def _named(variables: Mapping[str, str], shape: type[Any], prefix: str) -> dict[str, Any]:
+    """Return the fields that variables set, as text; those of a table are within it."""
+    named: dict[str, Any] = {}
+    for field in msgspec.structs.fields(shape):
+        name = f"{prefix}{field.name.upper()}"
+        if field.type is Retention:
+            table = _named(variables, Retention, f"{name}_")
+            named |= {field.name: table} if table else {}
+        elif name in variables:
+            named[field.name] = variables[name]
+    return named
 
 
 #: The least that a number may be.
@@ -136,6 +159,8 @@ _LEAST: Final[Mapping[str, float]] = {
     "max_list_limit": 1,
     "max_filter_jobs": 1,
 }
+#: Longer than any machine lives, and short enough to reckon with.
+_MOST_DAYS: Final = 36500
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -148,6 +173,11 @@ def _checked(settings: Settings) -> Settings:
     for name, least in _LEAST.items():
         if getattr(settings, name) < least:
             raise errors.Invalid(f"The setting {name} is {getattr(settings, name)}; it must be {least} or more.", 1001)
+    if not 0 <= settings.retention.deleted_days <= _MOST_DAYS:
+        raise errors.Invalid(
+            f"The setting retention.deleted_days is {settings.retention.deleted_days}; it must be 0 to {_MOST_DAYS}.",
+            1001,
+        )
     if settings.port > 65535:
         raise errors.Invalid(f"The setting port is {settings.port}; it must be 65535 or less.", 1001)
     if settings.log_level.lower() not in _LOG_LEVELS:

@@ -47,12 +47,14 @@ class Budget(msgspec.Struct, frozen=True):
         seconds: Processor time and wall-clock time of the run.
         validation_seconds: The same for opening and checking the program.
         upload_seconds: How long after its creation the program may still be uploaded.
+        deleted_days: How long after a job's deletion its program and result are kept.
     """
 
     memory_bytes: int
     seconds: float
     validation_seconds: float
     upload_seconds: float = 86400.0
+    deleted_days: float = 7.0
 
 
 class _Work:
@@ -148,7 +150,6 @@ class Worker:
     def _work_on(self, index: int) -> None:
         slot, news = self._slots[index], self._news[index]
         while not self._stopping.is_set():
-            news.clear()
             try:
                 if not slot.ready(timeout=1.0):
                     continue  # no reason to wait for news: the news may be here already
@@ -160,8 +161,11 @@ class Worker:
                 self._stopping.wait(1.0)
             if not worked:
                 news.wait(_IDLE_SECONDS)
+                # Before the patience, not after it: a job that rings meanwhile is still too young for the next look,
+                # and needs another one. A little more than the patience: a creation time may be later than its bell.
+                news.clear()
                 if index >= self._runners:
-                    self._stopping.wait(_PATIENCE.total_seconds())
+                    self._stopping.wait(1.2 * _PATIENCE.total_seconds())
 
     def _turn(self, index: int, slot: Slot) -> bool:
         """Do jobs, or validate them, until none waits; tell whether there was any."""
@@ -330,6 +334,8 @@ class Worker:
             return True
 
     def _do_chores(self) -> None:
+        while outcomes.purge(self._store, _now() - timedelta(days=self._budget.deleted_days), _now()):
+            pass
         self._store.objects.sweep(older_than_seconds=24 * 3600)
         self._store.write(lambda tx: users.forget_expired(tx, _now()))
         self._store.write(

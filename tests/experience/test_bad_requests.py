@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 import factories
 from chandelier import errors, experience, gateway
-from chandelier.experience import devices
 from chandelier.jobs.lifecycle import State
 
 NUL = "\x00"
@@ -152,7 +151,7 @@ def test_odd_names_in_paths_are_not_found(either: Desk, name: str) -> None:
     names = dict.fromkeys(("hub", "group", "project", "device", "job", "name"), name)
     for route in HANDLED:
         for path in gateway.paths(route):
-            if "{" not in path or route.handler is devices.bookings:
+            if "{" not in path:
                 continue
             target = b"/api" + desks.filled(path, **names).encode()
             reply = either.knock(route.method, target, headers=[either.token()], chunks=[body])

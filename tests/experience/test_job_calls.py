@@ -336,7 +336,7 @@ def test_cancelling(desk: Desk, state: State) -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_deleting(desk: Desk, state: State) -> None:
-    """What has ended is gone with its objects; what has not stays."""
+    """What has ended is hidden at once, by any way; what has not stays."""
     job = desk.brought(state)
     urls = [desk.ask("GET", f"/Jobs/{job}/{url}").json().get("url") for url in ("jobDownloadUrl", "resultDownloadUrl")]
     answer = desk.ask("DELETE", f"/Jobs/{job}")
@@ -350,7 +350,7 @@ def test_deleting(desk: Desk, state: State) -> None:
     desks.error(desk.ask("DELETE", f"/Jobs/{job}"), 404, 3250)
     assert desk.listed() == []
     for url in filter(None, urls):
-        desks.error(desk.http.get(url), 404, 3252)
+        desks.error(desk.http.get(url), 404, 3250)
 
 
 @pytest.mark.parametrize("name", ["bell", "Glocke \U0001f514 \u00e9", "a" * 500, "  ", "%_\\'"])

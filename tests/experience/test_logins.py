@@ -198,7 +198,7 @@ def test_all_logins_are_counted_by_address(open_desk: OpenDesk) -> None:
 
 def test_the_user_is_as_the_real_service_said(desk: Desk) -> None:
     """With its key set and types, for one client knows exactly these."""
-    me = desk.get("/users/me")
+    me = desk.get("/users/me", headers={"X-Qx-Client-Application": "any"})
 
     assert {key: me[key] for key in me if key not in {"id", "subscriptions", "urls"}} == USER
     assert isinstance(me["id"], str)
@@ -206,6 +206,21 @@ def test_the_user_is_as_the_real_service_said(desk: Desk) -> None:
     assert all(type(value) is int for value in me["subscriptions"].values())
     assert set(me["urls"]) == {"http", "ws", "services"}
     assert me["urls"]["services"] == {}
+
+
+def test_who_does_not_say_what_client_it_is_gets_the_user_of_2020(desk: Desk) -> None:
+    """With the keys and types of the first description of this API."""
+    me = desk.get("/users/me")
+    texts = "firstName lastName userTypeId institution status blocked creationDate username id lastModified"
+    objects = "additionalData codesLastVersion iqxPreferences credit urls dpl userType subscriptions"
+
+    assert all(isinstance(me[key], str) for key in texts.split())
+    assert all(isinstance(me[key], dict) for key in objects.split())
+    assert (me["emailVerified"], me["ibmQNetwork"], me["groups"], me["roles"]) == (True, False, [], [])
+    assert me["username"] == "ann@example.org"
+    assert me["userType"]["credit"]["credits"] == me["credit"]["remaining"] > 0
+    assert me["creationDate"] == "2026-03-14T15:09:26.000Z"
+    assert me["urls"] == desk.get("/users/me", headers={"X-Qx-Client-Application": "any"})["urls"]
 
 
 @pytest.mark.parametrize(

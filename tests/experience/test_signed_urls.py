@@ -147,7 +147,7 @@ def test_only_names_of_objects_are_looked_up(desk: Desk, name: str) -> None:
     query = desk.store.objects.sign("GET", "programs", plain, int(time.time()) + 60)
     answer = desk.http.get(f"http://testserver/api/objects/programs/{name}?{query}")
 
-    desks.error(answer, 404, 1004 if "/" in plain else 3252)
+    desks.error(answer, 404, 1004 if "/" in plain else 3250)
 
 
 def test_the_last_upload_counts(desk: Desk, job: dict[str, Any]) -> None:

@@ -238,7 +238,7 @@ def test_trap_16_slashes_of_the_urls(open_desk: OpenDesk, public: str) -> None:
 
 def test_trap_17_a_key_too_many_in_the_user(desk: Desk) -> None:
     """One client refuses any key that it does not know."""
-    me = desk.get("/users/me")
+    me = desk.get("/users/me", headers={"X-Qx-Client-Application": "IBMQClient.jl"})
 
     assert set(me) == USER
     assert set(me["subscriptions"]) <= {"surveys", "newsletter", "updates", "tips", "updatesInTool"}
@@ -363,17 +363,33 @@ def test_trap_25_no_body_after_the_result(desk: Desk) -> None:
     assert desk.get(f"/Jobs/{job}/resultDownloadUrl")["url"]
 
 
-@pytest.mark.parametrize("client", ["qiskit", "qiskit-ibmq-provider,qiskit-terra/0.20.2,0.24.1", "qiskit/0.43.3", ""])
+CLIENTS = {
+    "": None,
+    "qiskit": None,
+    "qiskit/": None,
+    "qiskit-api-py": None,
+    "qiskit/0.43.3": ("qiskit", "0.43.3"),
+    "qiskit-ibmq-provider,qiskit-terra/0.20.2,0.24.1": ("qiskit-ibmq-provider,qiskit-terra", "0.20.2,0.24.1"),
+    "qiskit/0.43.3/my/own": ("qiskit", "0.43.3/my/own"),
+    "ibmqprovider/0.4.4": ("ibmqprovider", "0.4.4"),
+    "IBMQClient.jl": ("IBMQClient.jl", None),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 def test_trap_26_client_info_without_a_version(desk: Desk, client: str) -> None:
-    """A name without a version stops the client when it builds the job: there is no such key at all."""
+    """A name of this family without a version stops the client when it builds the job: there is no such key then."""
     headers = {"X-Qx-Client-Application": client}
     body = {"backend": {"name": "device"}, "allowObjectStorage": True}
     job = desks.succeed(desk.ask("POST", "/Jobs", json=body, headers=headers))
 
-    assert "clientInfo" not in job
+    known = CLIENTS[client]
+    expected = None if known is None else {"name": known[0], "version": known[1]}
+    assert job.get("clientInfo") == expected
     for versioned in (True, False):
         for document in everywhere(desk, job["id"], versioned=versioned):
-            assert "clientInfo" not in document
+            assert document.get("clientInfo") == expected
+            assert ("clientInfo" in document) == (expected is not None)
 
 
 def test_trap_27_numbers_in_si_units() -> None:

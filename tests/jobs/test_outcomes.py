@@ -8,12 +8,13 @@ import pytest
 
 from chandelier import errors
 from chandelier.formats import tasks
-from chandelier.jobs import lifecycle, outcomes
+from chandelier.jobs import lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from factories import ACCEPTED, NOW, SUMMARY, Town, a_job, a_program, after, reload, states
 
 RESULT = "feedfacefeedfacefeedface"
+OTHER_RESULT = "b" * 24
 GOOD = tasks.Finished(success=True, code=0, message="", seconds=1.5, bytes=1234)
 BAD = tasks.Finished(success=False, code=8020, message="experiment 1 failed", seconds=2.5, bytes=99)
 
@@ -150,25 +151,29 @@ def test_without_a_result_the_answer_says_why(town: Town, state: State) -> None:
     assert caught.value.message.endswith("yet.") == (state in lifecycle.ACTIVE)
 
 
-def test_deleting_a_job_removes_its_data(town: Town) -> None:
-    """Program and result; a second deletion finds no job."""
-    job = running(town)
-    town.store.objects.put("programs", job.id, a_program())
-    town.store.objects.put("results", RESULT, b"{}")
-    town.store.write(lambda tx: outcomes.settle(tx, job, GOOD, RESULT, after(2)))
-    outcomes.delete(town.store, reload(town.store, job), after(3))
+def test_what_a_deleted_job_left_is_removed_when_it_is_old_enough(town: Town) -> None:
+    """Program and result; those of other jobs stay, and nothing is looked for twice."""
+    job, other = running(town), running(town)
+    for each, result in ((job, RESULT), (other, OTHER_RESULT)):
+        town.store.objects.put("programs", each.id, a_program())
+        town.store.objects.put("results", result, b"{}")
+        town.store.write(partial(outcomes.settle, job=each, finished=GOOD, result=result, now=after(2)))
+    town.store.write(lambda tx: records.delete(tx, job.id, after(3)))
 
+    assert outcomes.purge(town.store, after(3), after(4)) == 0
+    assert town.store.objects.exists("programs", job.id)
+    assert outcomes.purge(town.store, after(3.001), after(4)) == 1
     assert not town.store.objects.exists("programs", job.id)
     assert not town.store.objects.exists("results", RESULT)
-    with pytest.raises(errors.NotFound):
-        reload(town.store, job)
+    assert town.store.objects.exists("programs", other.id)
+    assert town.store.objects.exists("results", OTHER_RESULT)
+    assert outcomes.purge(town.store, after(3.001), after(5)) == 0
 
 
-def test_a_job_that_has_not_ended_keeps_its_data(town: Town) -> None:
-    """The refusal to delete comes before anything is removed."""
+def test_a_purge_that_was_interrupted_is_done_again(town: Town) -> None:
+    """Files that are gone already are no failure."""
     job = running(town)
-    town.store.objects.put("programs", job.id, a_program())
-    with pytest.raises(errors.Conflict):
-        outcomes.delete(town.store, job, after(3))
+    town.store.write(lambda tx: outcomes.settle(tx, job, GOOD, RESULT, after(2)))
+    town.store.write(lambda tx: records.delete(tx, job.id, after(3)))
 
-    assert town.store.objects.exists("programs", job.id)
+    assert outcomes.purge(town.store, after(9), after(9)) == 1

@@ -345,7 +345,7 @@ def test_a_deleted_job_takes_no_other_lease_with_it(town: Town) -> None:
     queued(town)
     gone, other = taken(run(town.store)), taken(run(town.store))
     town.store.write(lambda tx: outcomes.cancel(tx, gone.job, after(1)))
-    outcomes.delete(town.store, reload(town.store, gone.job), after(2))
+    town.store.write(lambda tx: records.delete(tx, gone.job.id, after(2)))
 
     assert town.store.write(lambda tx: claims.renew(tx, [gone, other], after(20))) == [gone]
     assert reap(town.store, after(20 + LATE)) == 2

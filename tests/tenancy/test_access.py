@@ -186,6 +186,6 @@ def test_jobs_are_seen_by_their_owner_and_by_operators(town: Town) -> None:
     """By nobody else, member of the same project or not."""
     owner = town.ann.user_id
 
-    assert access.may_see_job(town.ann, owner)
-    assert access.may_see_job(town.operator, owner)
-    assert not access.may_see_job(town.bob, owner)
+    assert access.may_act_on_job(town.ann, owner)
+    assert access.may_act_on_job(town.operator, owner)
+    assert not access.may_act_on_job(town.bob, owner)

@@ -99,6 +99,7 @@ def summary(program: Program, device_seconds: float) -> tasks.Summary:
         memory=any(one.config.memory for one in experiments),
         n_qubits=max([config.n_qubits or 0, *(declared(one) for one in experiments)]),
         device_seconds=device_seconds,
+        max_credits=config.max_credits or 0,
     )
 
 

@@ -6,7 +6,7 @@ kept in object storage. The unversioned one, for clients older than it, knows no
 running, with an `infoQueue`. Source: protocol 6.2 to 6.4.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.tenancy.access import Available, Principal
 from chandelier.tenancy.network import DEFAULT_GROUP, DEFAULT_HUB, DEFAULT_PROJECT, Place
-from chandelier.tenancy.users import Login
+from chandelier.tenancy.users import Login, User
 
 Document = dict[str, Any]
 
@@ -31,6 +31,18 @@ UNVERSIONED: Final[Mapping[State, State]] = {state: state for state in State} | 
 }
 
 
+#: The largest whole number of every client's language.
+_ENDLESS: Final = 2**31 - 1
+_USER_TYPE: Final[Document] = {
+    "type": "Standard",
+    "default": True,
+    "priority": False,
+    "id": "standard",
+    "credit": {"credits": _ENDLESS},
+    "delete": False,
+}
+
+
 class Facts(msgspec.Struct, frozen=True):
     """What a job's document tells beyond the job's row.
 
@@ -38,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True):
         position: 1-based place among the project's queued jobs on the device; only for queued jobs, and not far back.
         steps: When the job entered each state; empty in lists.
         links: URLs of the job's program, for the `objectStorageInfo`.
+        private: Whether the reader is the submitter or an operator, who may see where the job came from.
     """
 
     device: Device
@@ -45,6 +58,7 @@ class Facts(msgspec.Struct, frozen=True):
     position: int | None = None
     steps: Sequence[tuple[State, datetime]] = ()
     links: Mapping[str, str] = {}
+    private: bool = False
 
 
 def date(moment: datetime) -> str:
@@ -87,6 +101,52 @@ def me(principal: Principal, http_url: str, ws_url: str) -> Document:
         "urls": {"http": http_url, "ws": ws_url, "services": {}},
         "userType": "Standard",
         "username": principal.email,
+    }
+
+
+def me_of_2020(user: User, http_url: str, ws_url: str) -> Document:
+    """Return the account document in its older and larger form. Source: seed 000, `GET /users/me`."""
+    first, _, last = user.name.partition(" ")
+    return {
+        "firstName": first,
+        "lastName": last,
+        "userTypeId": _USER_TYPE["id"],
+        "institution": "",
+        "status": "Active",
+        "blocked": "none",
+        "subscriptions": {"updates": 0, "surveys": 0},
+        "additionalData": {
+            "tutorialPagesCompleted": {},
+            "tutorialCompleted": False,
+            "tutorialVisited": False,
+            "termsAndConditions": True,
+            "invitation": {"familiarity": "", "description": "", "institution": ""},
+        },
+        "codesLastVersion": {},
+        "creationDate": date(user.created),
+        "iqxPreferences": {},
+        "emailVerified": True,
+        "username": user.email,
+        "email": user.email,
+        "id": user.id,
+        "lastModified": date(user.created),
+        "credit": credit(),
+        "ibmQNetwork": False,
+        "urls": {"http": http_url, "ws": ws_url, "services": {}},
+        "dpl": {"blocked": False, "checked": False, "wordsFound": {}, "results": {}},
+        "userType": _USER_TYPE,
+        "groups": [],
+        "roles": [],
+    }
+
+
+def credit() -> Document:
+    """Return the credits of a user: as many as a client can count, since nothing here costs any."""
+    return {
+        "remaining": _ENDLESS,
+        "promotional": 0,
+        "promotionalCodesUsed": [],
+        "maxUserType": _ENDLESS,
     }
 
 
@@ -188,22 +248,49 @@ def status(job: Job, facts: Facts, *, versioned: bool) -> Document:
         "experimentTag": job.experiment_tag,
         "endDate": date(job.ended) if job.ended else None,
         "infoQueue": _info_queue(job, facts),
+        "clientInfo": _client_info(job),
         "error": _error(job),
     }
     return document | {key: value for key, value in optional.items() if value is not None}
 
 
 def full(job: Job, facts: Facts, *, versioned: bool) -> Document:
-    """Return everything about a job but its program and its result. Source: protocol 6.3."""
+    """Return everything about a job but its program and its result. Source: protocol 6.3 and seed 000, `/jobs`."""
     document = status(job, facts, versioned=versioned) | {
         "allowObjectStorage": True,
         "summaryData": _summary(job),
         "cost": job.cost or 0.0,
-        "timePerStep": {str(state): date(moment) for state, moment in facts.steps},
+        "timePerStep": time_per_step(facts.steps),
         "objectStorageInfo": {"jobId": job.id, **facts.links},
         "deleted": False,
+        "codeId": job.code_id or "",
     }
-    return document if job.shots is None else document | {"shots": job.shots}
+    if job.shots is not None:
+        document["shots"] = job.shots
+    if facts.private:
+        document["ip"] = {"ip": job.address, "city": "", "country": "", "continent": ""}
+    return document
+
+
+def time_per_step(steps: Iterable[tuple[State, datetime]]) -> Document:
+    """Return when a job entered each state; of a state that it entered several times, the last time."""
+    return {str(state): date(moment) for state, moment in steps}
+
+
+def execution_id(job: Job, index: int = 0) -> str:
+    """Return the id of one program of a job. Source: seed 000, `executionId`."""
+    return f"{job.id}-{index}"
+
+
+#: What became of a program, by the state of its job; other states are work in progress. Source: protocol 6.1.
+_EXECUTIONS: Final[Mapping[State, str]] = {State.COMPLETED: "DONE", State.CANCELLED: "CANCELLED"} | {
+    state: str(state) for state in lifecycle.FAILED
+}
+
+
+def execution_status(job: Job) -> str:
+    """Return what became of the programs of a job. Source: protocol 6.1, per-program status."""
+    return _EXECUTIONS.get(job.state, "WORKING_IN_PROGRESS")
 
 
 def _hub_info(place: Place) -> Document:
@@ -216,6 +303,13 @@ def _info_queue(job: Job, facts: Facts) -> Document | None:
         return None
     info: Document = {"status": "PENDING_IN_QUEUE"}
     return info if facts.position is None else info | {"position": facts.position}
+
+
+def _client_info(job: Job) -> Document | None:
+    # A client whose name begins so splits the version at commas, and fails without one (traps 26).
+    if job.client is None or ((job.client["name"] or "").startswith("qiskit") and not job.client["version"]):
+        return None
+    return dict(job.client)
 
 
 def _error(job: Job) -> Document | None:
@@ -239,6 +333,7 @@ def _summary(job: Job) -> Document:
             "gates_executed": job.summary["gates"],
             "qobj_config": {
                 "n_qubits": job.summary["n_qubits"],
+                "max_credits": job.summary.get("max_credits", 0),
                 "memory_slots": job.summary["memory_slots"],
                 "memory": job.summary["memory"],
                 "shots": job.summary["shots"],

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from chandelier import devices, errors
-from chandelier.experience import network, shelf, storage
+from chandelier.experience import documents, network, shelf, storage
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
 from chandelier.jobs import intake, outcomes, records
@@ -17,6 +17,8 @@ from chandelier.tenancy import access
 
 _MAX_TAGS: Final = 100
 _MAX_TEXT: Final = 500
+#: With whom a job may be shared, the fewest first. Source: protocol 5.1.
+_SHARE_LEVELS: Final = ("none", "project", "group", "hub", "global")
 
 
 def _nothing() -> msgspec.Raw:
@@ -69,7 +71,8 @@ def submit(call: Call) -> Json:
             now=call.now,
             shots=submission.shots,
         )
-        return Json(shelf.document(call, job, versioned=False, whole=True))
+        document = shelf.document(call, job, versioned=False, whole=True)
+        return Json(document | inline(call, job))
     if bytes(submission.qasms) != b"null":
         raise errors.Invalid("Jobs by OpenQASM text are not available on this server yet. Submit a Qobj instead.", 1010)
     if not submission.allow_object_storage:
@@ -97,24 +100,24 @@ def data_uploaded(call: Call) -> Json:
 
 def get_versioned(call: Call) -> Json:
     """Return a job."""
-    return Json(shelf.document(call, shelf.own(call), versioned=True, whole=True))
+    return Json(shelf.document(call, shelf.shown(call), versioned=True, whole=True))
 
 
 def get_unversioned(call: Call) -> Json:
     """Return a job as clients before 2020 expect it: with program and result if it was submitted inline."""
-    job = shelf.own(call)
+    job = shelf.shown(call)
     document = shelf.document(call, job, versioned=False, whole=True)
     return Json(document | inline(call, job))
 
 
 def status_versioned(call: Call) -> Json:
     """Return a job's state."""
-    return Json(shelf.document(call, shelf.own(call), versioned=True, whole=False))
+    return Json(shelf.document(call, shelf.shown(call), versioned=True, whole=False))
 
 
 def status_unversioned(call: Call) -> Json:
     """Return a job's state as clients before 2020 expect it."""
-    return Json(shelf.document(call, shelf.own(call), versioned=False, whole=False))
+    return Json(shelf.document(call, shelf.shown(call), versioned=False, whole=False))
 
 
 def cancel(call: Call) -> Json:
@@ -142,15 +145,15 @@ def change(call: Call) -> Json:
 
 
 def delete(call: Call) -> Json:
-    """Delete a job that has ended."""
+    """Delete a job that has ended: it is hidden at once, and what it left is removed some days later."""
     job = shelf.own(call)
-    outcomes.delete(call.store, job, call.now)
+    call.store.write(lambda tx: records.delete(tx, job.id, call.now))
     return Json({"deleted": True})
 
 
 def properties(call: Call) -> Json:
     """Return the device's properties that the job was run with; `{}` for simulators."""
-    return Json(devices.document(call.store, shelf.own(call).calibration).properties or {})
+    return Json(devices.document(call.store, shelf.shown(call).calibration).properties or {})
 
 
 def upload_url(call: Call) -> Json:
@@ -160,7 +163,7 @@ def upload_url(call: Call) -> Json:
 
 def download_url(call: Call) -> Json:
     """Return a URL to download the program from, unchanged."""
-    job = shelf.own(call)
+    job = shelf.shown(call)
     if not call.store.objects.exists("programs", job.id):
         raise errors.NotFound("Nothing was uploaded for this job.", 3253)
     return Json({"url": storage.download_url(call, "programs", job.id)})
@@ -168,20 +171,28 @@ def download_url(call: Call) -> Json:
 
 def result_url(call: Call) -> Json:
     """Return a URL to download the result from."""
-    return Json({"url": storage.download_url(call, "results", outcomes.result_of(shelf.own(call)))})
+    job = shelf.shown(call)
+    outcomes.result_of(job)
+    return Json({"url": storage.download_url(call, "results", job.id)})
 
 
 def result_downloaded(call: Call) -> Json:
     """Hear that the client has the result; it is kept all the same."""
-    shelf.own(call)
+    shelf.shown(call)
     return Json({"terminated": True})
 
 
 def inline(call: Call, job: Job) -> Document:
-    """Return program and result of a job that was submitted inline, for the unversioned full view."""
+    """Return what only the unversioned full view has: a job's executions and, of one submitted inline, all it holds."""
+    execution = {
+        "qasm": "",
+        "status": documents.execution_status(job),
+        "executionId": documents.execution_id(job),
+        "result": {},
+    }
+    document: Document = {"qasms": [execution]}
     if job.kind != "q-object":
-        return {}
-    document: Document = {}
+        return document
     # A file that is gone (the job is being deleted, say) must not take the job, or the list it is in, along.
     with contextlib.suppress(errors.NotFound):
         document["qObject"] = msgspec.Raw(call.store.objects.read("programs", job.id))
@@ -199,11 +210,24 @@ def _draft(call: Call, submission: Submission) -> Draft:
     return Draft(
         name=_short(submission.name or "", "name") or None,
         tags=_tags(submission.tags or []),
-        share_level=_short(submission.share_level or "", "shareLevel")[:16] or None,
+        share_level=_share_level(submission.share_level),
         experiment_tag=_short(submission.experiment_tag or "", "experimentTag") or None,
         live_data=bool(submission.live_data_enabled),
         address=call.address,
+        client=_client(call),
     )
+
+
+def _share_level(text: str | None) -> str | None:
+    if text is not None and text not in _SHARE_LEVELS:
+        raise errors.Invalid(f"`shareLevel` is {text[:40]!r}; it must be one of {', '.join(_SHARE_LEVELS)}.", 1001)
+    return text
+
+
+def _client(call: Call) -> dict[str, str | None] | None:
+    """Return what program submits, as it says itself. Source: protocol 2.4."""
+    name, _, version = call.headers.get("x-qx-client-application", "").partition("/")
+    return {"name": name[:_MAX_TEXT], "version": version[:_MAX_TEXT] or None} if name else None
 
 
 def _short(text: str, field: str) -> str:

@@ -11,7 +11,7 @@ from chandelier.experience.shelf import Found
 from chandelier.gateway import Call, Json
 
 #: What a full document has beyond the reduced one; left out of lists. Source: traps, further behaviours.
-_FULL_ONLY: Final = ("timePerStep", "objectStorageInfo")
+_FULL_ONLY: Final = ("timePerStep", "objectStorageInfo", "ip")
 #: Programs and results that one list may carry along, in bytes; clients ask again for what is missing (protocol 8).
 _CARRIED_BYTES: Final = 32 << 20
 
@@ -40,7 +40,7 @@ def _list(call: Call, *, versioned: bool, whole: bool) -> Json:
     wanted = filters.parse(call.query.get("filter"))
     found = shelf.search(call, wanted, versioned=versioned)
     if whole and not versioned:
-        found = found[: _carried(found)]
+        found = shelf.with_steps(call, found[: _carried(found)])
         # A client of early 2019 stops at the first job of another kind, so inline jobs come first (protocol 5.4).
         found.sort(key=lambda entry: entry.job.kind != "q-object")
     return Json([filters.project(wanted, _document(call, entry, versioned, whole)) for entry in found])

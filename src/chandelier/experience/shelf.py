@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs looked up for a caller: one with its facts, or a list by a filter."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,15 +32,33 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def own(call: Call) -> Job:
-    """Return the job that the path names, if the caller may see it and it is of the project, if the path names one.
+    """Return the job that the path names, to do something with it.
 
     Raises:
-        errors.NotFound: There is none of this id, or it is somebody else's.
+        errors.NotFound: There is none of this id in the project that the path names, or it is somebody else's.
     """
     job = records.get(call.tx, call.path["job"])
-    if not access.may_see_job(call.principal, job.user_id) or (
+    if not access.may_act_on_job(call.principal, job.user_id) or (
         "project" in call.path and network.place(call).project_id != job.project_id
     ):
+        raise errors.NotFound("Job not found.", 3250)
+    return job
+
+
+def shown(call: Call) -> Job:
+    """Return the job that the path names, to read it: the caller's own, or one that is shared with them.
+
+    One that is shared is there under each project of the reader, because clients ask under their own.
+
+    Raises:
+        errors.NotFound: There is none of this id, or it is somebody else's and not shared with the caller.
+    """
+    job = records.get(call.tx, call.path["job"])
+    if access.may_act_on_job(call.principal, job.user_id):
+        return own(call)
+    if "project" in call.path:
+        network.place(call)
+    if not access.may_read_job(call.tx, call.principal, job.user_id, job.project_id, job.share_level):
         raise errors.NotFound("Job not found.", 3250)
     return job
 
@@ -73,6 +92,15 @@ def search(call: Call, wanted: Filter, *, versioned: bool) -> list[Found]:
         found = [by_id[document["id"]] for document in order]
     lookup = _Lookup(call.tx, call.cloud.memory)
     return [lookup.placed(call, entry, versioned=versioned) for entry in found[wanted.skip : wanted.skip + limit]]
+
+
+def with_steps(call: Call, found: Sequence[Found]) -> list[Found]:
+    """Return the same jobs, with the times at which they entered their states."""
+    logs = records.events_of(call.tx, [entry.job.id for entry in found])
+    return [
+        Found(entry.job, entry.document | {"timePerStep": documents.time_per_step(logs[entry.job.id])})
+        for entry in found
+    ]
 
 
 class _Lookup:
@@ -111,6 +139,7 @@ class _Lookup:
             position=self._position(job) if placed else None,
             steps=records.events(self._tx, job.id) if steps else (),
             links=links,
+            private=access.may_act_on_job(call.principal, job.user_id),
         )
 
     def _position(self, job: Job) -> int | None:

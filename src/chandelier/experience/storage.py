@@ -9,7 +9,7 @@ from typing import Literal
 
 from chandelier import errors
 from chandelier.gateway import Call, Empty, Stored
-from chandelier.jobs import records
+from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 
@@ -26,7 +26,11 @@ def upload_url(call: Call, job: Job) -> str:
 
 
 def download_url(call: Call, kind: Literal["programs", "results"], name: str) -> str:
-    """Return the URL from which an object may be downloaded."""
+    """Return the URL from which an object of a job may be downloaded.
+
+    Args:
+        name: The job's id: a URL made before the job was deleted is of no use afterwards.
+    """
     return _url(call, "GET", kind, name)
 
 
@@ -58,8 +62,9 @@ def download_result(call: Call) -> Stored:
 
 
 def _download(call: Call, kind: Literal["programs", "results"]) -> Stored:
-    name = call.path["name"]
     _verify(call, "GET", kind)
+    job = records.get(call.tx, call.path["name"])
+    name = job.id if kind == "programs" else outcomes.result_of(job)
     if not call.store.objects.exists(kind, name):
         raise errors.NotFound("This object is not stored (any more).", 3252)
     return Stored(call.store.objects.path(kind, name))

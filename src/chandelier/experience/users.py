@@ -40,8 +40,15 @@ def log_in(call: Call) -> Json:
 
 
 def me(call: Call) -> Json:
-    """Describe the caller and say where the API and the WebSockets are."""
-    return Json(documents.me(call.principal, call.url("/api"), call.url("/", scheme="ws")))
+    """Describe the caller and say where the API and the WebSockets are.
+
+    Clients that say who they are get the form of 2021, which one of them checks strictly; others get that of 2020.
+    Source: protocol 3.2.
+    """
+    urls = call.url("/api"), call.url("/", scheme="ws")
+    if call.headers.get("x-qx-client-application"):
+        return Json(documents.me(call.principal, *urls))
+    return Json(documents.me_of_2020(users.get(call.tx, call.principal.user_id), *urls))
 
 
 def _by_token(call: Call, token: str) -> Login:

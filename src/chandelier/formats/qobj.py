@@ -49,6 +49,7 @@ class Config(msgspec.Struct, frozen=True):
         rep_delay: Wait between shots, µs.
         rep_time: Time from the start of one shot to that of the next, µs.
         method: Simulation method asked for.
+        max_credits: What the job may cost, in credits; repeated to the client, since nothing costs any.
         noise_model: Noise that a simulator should add, as Aer writes it.
         calibrations: Pulses that replace gates.
     """
@@ -64,6 +65,7 @@ class Config(msgspec.Struct, frozen=True):
     rep_delay: float | None = None
     rep_time: float | None = None
     method: str | None = None
+    max_credits: int | None = None
     noise_model: msgspec.Raw = ABSENT
     calibrations: msgspec.Raw = ABSENT
 

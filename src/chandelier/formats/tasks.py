@@ -67,6 +67,7 @@ class Summary(msgspec.Struct, frozen=True):
         memory: Whether each shot's outcome is asked for.
         n_qubits: Number of qubits declared.
         device_seconds: Seconds the machine itself would be occupied, predicted (0 for simulators).
+        max_credits: Credits that the client allows the job to cost.
     """
 
     kind: str
@@ -78,6 +79,7 @@ class Summary(msgspec.Struct, frozen=True):
     memory: bool
     n_qubits: int
     device_seconds: float = 0.0
+    max_credits: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="reply"):

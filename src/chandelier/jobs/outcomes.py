@@ -2,6 +2,7 @@
 """How a job gets on and ends: what a worker found is written here, and what is left is read here."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,8 @@ from chandelier.jobs import lifecycle, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Store, Transaction
+
+_PURGED_AT_ONCE: Final = 500
 
 
 def validated(tx: Transaction, job: Job, accepted: tasks.Accepted, now: datetime) -> None:
@@ -90,16 +93,17 @@ def result_of(job: Job) -> str:
     return job.result
 
 
-def delete(store: Store, job: Job, now: datetime) -> None:
-    """Hide a job that has ended, and remove its program and result.
-
-    Raises:
-        errors.Conflict: The job has not ended.
-    """
-    store.write(lambda tx: records.delete(tx, job.id, now))
-    store.objects.delete("programs", job.id)
-    if job.result is not None:
-        store.objects.delete("results", job.result)
+def purge(store: Store, deleted_before: datetime, now: datetime) -> int:
+    """Remove what jobs left that were deleted before a moment; return how many jobs."""
+    jobs = store.read(lambda tx: records.deleted_before(tx, deleted_before, _PURGED_AT_ONCE))
+    for job_id, result in jobs:
+        store.objects.delete("programs", job_id)
+        if result is not None:
+            store.objects.delete("results", result)
+    # Files first: should the server end in between, they are looked for once more.
+    if jobs:
+        store.write(lambda tx: records.purged(tx, [job_id for job_id, _ in jobs], now))
+    return len(jobs)
 
 
 def _elapsed(job: Job, now: datetime) -> float:

@@ -365,6 +365,11 @@ def deleted_before(tx: Transaction, moment: datetime, limit: int) -> list[tuple[
     return [(JobId(row.id), row.result) for row in tx.execute(query.order_by(tables.jobs.c.deleted).limit(limit))]
 
 
+def purged(tx: Transaction, job_ids: Iterable[JobId], now: datetime) -> None:
+    """Write that the objects of deleted jobs are gone."""
+    tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id.in_(list(job_ids))).values(purged=now))
+
+
 @functools.cache
 def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
     """Return the statement that moves the job `:job` to a step, if it may, and sets some columns."""

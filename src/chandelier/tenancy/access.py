@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one gate: who is asking, which places and devices are theirs, whose jobs they may see."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -44,6 +45,12 @@ def authenticate(tx: Transaction, token: str | None, now: datetime) -> Principal
         reason = "The access token is not valid (any more)." if token else "No access token was sent."
         raise errors.Unauthenticated(f"{reason} Log in again.", 2001)
     return Principal(user.id, user.email, user.name, user.operator)
+
+
+def authenticate_all(tx: Transaction, tokens: Iterable[str], now: datetime) -> dict[str, Principal]:
+    """Return who holds each of some access tokens; without those that are not valid (any more)."""
+    holders = users.authenticate_all(tx, tokens, now)
+    return {token: Principal(user.id, user.email, user.name, user.operator) for token, user in holders.items()}
 
 
 def places(tx: Transaction, principal: Principal) -> list[Place]:
@@ -103,6 +110,22 @@ def any_device(tx: Transaction, principal: Principal, name: str) -> Device:
     return found
 
 
-def may_see_job(principal: Principal, owner: str) -> bool:
+def may_act_on_job(principal: Principal, owner: str) -> bool:
     """Tell whether the caller may see, and act on, a job of `owner`: their own, and operators every one."""
     return principal.operator or principal.user_id == owner
+
+
+def may_read_job(tx: Transaction, principal: Principal, owner: str, project_id: str, share: str | None) -> bool:
+    """Tell whether the caller may read a job and its result: besides those who may act, those it is shared with.
+
+    Args:
+        share: With whom the owner shares it: members of its `project`, `group` or `hub`, or `global`: everybody.
+
+    Source: protocol 5.1 and 6.3, `shareLevel`.
+    """
+    if may_act_on_job(principal, owner) or share == "global":
+        return True
+    if share not in {"project", "group", "hub"}:
+        return False
+    shared = getattr(network.get(tx, project_id), share).id
+    return any(getattr(mine, share).id == shared for mine in places(tx, principal))
