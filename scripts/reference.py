@@ -8,6 +8,7 @@ stand between two comments, `<!-- generated: NAME -->` and `<!-- end: NAME -->`;
 import inspect
 import re
 import statistics
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,13 +18,17 @@ import msgspec
 import typer
 
 from chandelier import cli, errors, experience, gateway
-from chandelier.experience import documents
+from chandelier.experience import administration, documents
 from chandelier.formats import simulators, snapshots
 from chandelier.jobs import lifecycle
 from chandelier.settings import Settings
 
 ROOT: Final = Path(__file__).parent.parent
 FOLDER: Final = ROOT / "docs" / "reference"
+#: Who asks for which endpoint. The tests hold it against the router.
+CONTRACT: Final = ROOT / "tests" / "experience" / "endpoints.toml"
+#: The part of it that is not served.
+ABSENT: Final = "absent"
 _MARKED: Final = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 
 
@@ -40,12 +45,18 @@ def code(text: object) -> str:
 
 def settings() -> str:
     """Return the settings, from the docstring and the defaults of `Settings`."""
-    documented = dict(described(Settings))
-    rows = [
-        (code(name), default(value), variable(name, value), documented[name])
-        for name, value in msgspec.structs.asdict(Settings()).items()
-    ]
-    return table(("Setting", "Default", "Variable", "Meaning"), rows)
+    return table(("Setting", "Default", "Variable", "Meaning"), list(fields_of(Settings(), "")))
+
+
+def fields_of(values: msgspec.Struct, prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row for each setting, those of a table within it with the name of the table before theirs."""
+    documented = dict(described(type(values)))
+    for name, value in msgspec.structs.asdict(values).items():
+        if isinstance(value, msgspec.Struct):
+            yield from fields_of(value, f"{prefix}{name}.")
+        else:
+            full = prefix + name
+            yield code(full), default(value), variable(full.replace(".", "_"), value), documented[name]
 
 
 def described(kind: type) -> Iterator[tuple[str, str]]:
@@ -144,6 +155,50 @@ def routes() -> str:
     return f"The prefix is `{gateway.PROJECT_PREFIX}`.\n\n" + table(heads, rows)
 
 
+def endpoints() -> str:
+    """Return who asks for which endpoint, the function that serves it and the test that proves it."""
+    heads = ("Method", "Path below `/api`", "Function", "Test")
+    sections = []
+    for title, section in contract().items():
+        if title == ABSENT:
+            continue
+        rows = [
+            (method, code(path), code(function(method, path) or "none"), code(test))
+            for method, path, test in section["calls"]
+        ]
+        sections.append(f"### {title}\n\n{table(heads, rows)}")
+    return "\n".join(sections)
+
+
+def absent_endpoints() -> str:
+    """Return what is not there, and why."""
+    rows = [(method, code(path), reason) for method, path, reason in contract()[ABSENT]["calls"]]
+    return table(("Method", "Path", "What it is"), rows)
+
+
+def contract() -> dict[str, Any]:
+    """Return every endpoint of the documents and clients, with the test that proves it, by who asks for it."""
+    return tomllib.loads(CONTRACT.read_text(encoding="utf-8"))
+
+
+def served(method: str, path: str) -> gateway.Route | None:
+    """Return who serves a path below `/api` as a client spells it, chosen as the router chooses."""
+    found = gateway.index(experience.ROUTES).find(method, re.sub(r"{\w+}", "0" * 24, path))
+    return None if found is None or found[0] is None else found[0][1]
+
+
+def function(method: str, path: str) -> str | None:
+    """Return the name of the function that serves a path; None if there is none."""
+    if method == "WS":
+        known = {re.sub(r"{\w+}", "{}", stream).lower() for stream in experience.STREAMS}
+        return "stream.follower" if re.sub(r"{\w+}", "{}", path).lower() in known else None
+    route = served(method, path)
+    if route is None:
+        return None
+    name = f"{route.handler.__module__.rpartition('.')[2]}.{route.handler.__name__}"
+    return f"{name} (not yet)" if route.handler is administration.not_yet else name
+
+
 def streams() -> str:
     """Return the WebSockets."""
     rows = [(code(path), "versioned" if versioned else "unversioned") for path, versioned in experience.STREAMS.items()]
@@ -176,6 +231,15 @@ def diagram() -> str:
 
 def devices() -> str:
     """Return the devices of a fresh installation, from the documents that it serves."""
+    return _devices(snapshots.DEFAULTS)
+
+
+def earlier_devices() -> str:
+    """Return the devices of 2020, which can be added."""
+    return _devices(snapshots.ERA_2020)
+
+
+def _devices(served: Mapping[str, str]) -> str:
     heads = (
         "Served name",
         "Snapshot",
@@ -187,7 +251,7 @@ def devices() -> str:
         "Experiments",
         "Readout error",
     )
-    return table(heads, (_device(name, snapshot) for name, snapshot in snapshots.DEFAULTS.items()))
+    return table(heads, (_device(name, snapshot) for name, snapshot in served.items()))
 
 
 def _device(name: str, snapshot: str) -> Sequence[object]:
@@ -255,9 +319,12 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "commands": commands,
     "routes": routes,
     "streams": streams,
+    "endpoints": endpoints,
+    "absent-endpoints": absent_endpoints,
     "states": states,
     "diagram": diagram,
     "devices": devices,
+    "earlier-devices": earlier_devices,
     "faults": faults,
     "simulators": simulator_table,
     "snapshots": snapshot_names,

@@ -101,7 +101,7 @@ def a_program(shots: int | None = 100, name: str = "bell", experiments: int = 1)
 def a_device_document(name: str, *, dated: str = "", **facts: Any) -> DeviceDocument:
     """Return the document of a small simulator under another name."""
     simulator = simulators.document("ibmq_qasm_simulator")
-    properties = {"last_update_date": dated} if dated else None
+    properties = {"last_update_date": dated, "qubits": [], "gates": [], "general": []} if dated else None
     return DeviceDocument(simulator.configuration | {"backend_name": name} | facts, properties)
 
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from chandelier import devices, errors
 from chandelier.formats import device as documents
+from chandelier.formats import snapshots
 from chandelier.store import Store, database
 from factories import NOW, Town, a_device, a_device_document, after
 
@@ -103,9 +104,31 @@ def test_what_a_caller_does_to_an_entry_changes_no_document(store: Store) -> Non
     """Documents are kept in memory and shared."""
     device = a_device(store, "first")
     before = documents.to_json(devices.document(store, device.calibration))
-    entry = devices.entry(store, device, status="on")
+    entry = devices.entry(store, device)
     assert (entry["id"], entry["status"], entry["name"]) == (device.id, "on", "first")
     entry["name"] = entry["status"] = None
 
     assert documents.to_json(devices.document(store, device.calibration)) == before
-    assert devices.entry(store, device, status="on")["name"] == "first"
+    assert devices.entry(store, device)["name"] == "first"
+
+
+def test_a_paused_device_is_listed_as_off(store: Store) -> None:
+    """In both older forms."""
+    a_device(store, "first")
+    paused = store.write(lambda tx: devices.set_state(tx, "first", "paused", ""))
+    terms = devices.Terms("http://localhost/api", "2026-03-14T15:09:26.000Z", 1, -1)
+
+    assert devices.entry(store, paused)["status"] == "off"
+    assert devices.hub_record(store, paused, terms)["status"] == "off"
+
+
+def test_properties_are_shown_with_both_spellings_and_kept_with_one(store: Store) -> None:
+    """The engines read the document as it was stored."""
+    device = devices.install(store, snapshots.load("rome"), NOW, NOW)
+    kept = devices.document(store, device.calibration).properties
+    shown = devices.properties(store, device.calibration)
+
+    assert kept is not None
+    assert not any("parametres" in gate for gate in kept["gates"])
+    assert all(gate["parametres"] == gate["parameters"] for gate in shown["gates"])
+    assert devices.properties(store, a_device(store, "simulator").calibration) == {}

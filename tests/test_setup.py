@@ -109,6 +109,42 @@ def test_a_new_device_is_added_the_next_time(settings: Settings, made: setup.Mad
     store.close()
 
 
+def test_devices_can_be_added_later(settings: Settings, made: setup.Made) -> None:
+    """They belong to the default project, and stay when the folder is made ready once more."""
+    store = opened(settings)
+    added = setup.add_devices(store, settings, {"ibmq_rome": "rome", "small": "lima"}, after(5))
+    again = setup.add_devices(store, settings, {"ibmq_rome": "rome"}, after(6))
+    setup.initialise(settings, "op@example.org", after(7))
+
+    assert [(device.name, device.qubits) for device in added] == [("ibmq_rome", 5), ("small", 5)]
+    assert again == added[:1]
+    names = [entry.device.name for entry in store.read(lambda tx: access.available(tx, made.place))]
+    assert names[-2:] == ["small", "ibmq_rome"]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind"),
+    [
+        ({"small": "rome"}, errors.Invalid),
+        ({"two words": "rome"}, errors.Invalid),
+        ({"ibmq_qasm_simulator": "rome"}, errors.Invalid),
+        ({"ibmq_rome": "nowhere"}, errors.Unavailable),
+    ],
+)
+def test_a_device_that_cannot_be_added_is_told(
+    settings: Settings, made: setup.Made, wanted: dict[str, str], kind: type[errors.ChandelierError]
+) -> None:
+    """The settings have another snapshot for the name, it is none, or a simulator's, or there is no such snapshot."""
+    store = opened(settings)
+    with pytest.raises(kind):
+        setup.add_devices(store, settings, wanted, after(5))
+
+    assert store.read(lambda tx: len(access.available(tx, made.place))) == 6
+    assert store.read(lambda tx: devices.get(tx, "small")).qubits == 5
+    store.close()
+
+
 def test_an_unknown_snapshot_is_told(settings: Settings) -> None:
     """With its name, before anybody is told that all is well."""
     wrong = msgspec.structs.replace(settings, devices={"small": "nowhere"})

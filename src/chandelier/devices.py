@@ -14,11 +14,13 @@ import msgspec
 import sqlalchemy as sa
 
 from chandelier import errors
+from chandelier.formats import calibrations, listings
 from chandelier.formats import device as documents
 from chandelier.store import Store, Transaction, database
 
 DeviceId = NewType("DeviceId", str)
 DeviceState = Literal["active", "paused"]
+Terms = listings.Terms
 
 _devices: Final = sa.Table(
     "devices",
@@ -158,15 +160,46 @@ def document(store: Store, digest: str) -> documents.DeviceDocument:
     return _read(store.objects.path("devices", digest))
 
 
-def entry(store: Store, device: Device, *, status: str) -> dict[str, Any]:
+def entry(store: Store, device: Device) -> dict[str, Any]:
     """Return a device's configuration merged with the keys of the oldest API."""
-    configuration = document(store, device.calibration).configuration
-    return documents.listing_entry(configuration, identifier=device.id, status=status)
+    return listings.entry(document(store, device.calibration).configuration, _listed(device))
+
+
+def hub_record(store: Store, device: Device, terms: Terms) -> dict[str, Any]:
+    """Return a device as the administrators of a hub see it."""
+    return listings.hub_record(document(store, device.calibration).configuration, _listed(device), terms)
+
+
+def properties(store: Store, digest: str) -> dict[str, Any]:
+    """Return the properties of a calibration as clients see them; `{}` for simulators."""
+    return _presented(store.objects.path("devices", digest))
+
+
+def errors_of(store: Store, device: Device) -> dict[str, Any]:
+    """Return the errors of a device's gates and readout in the form of the oldest API."""
+    known = document(store, device.calibration)
+    return calibrations.errors_of(known.configuration, known.properties)
+
+
+def parameters(store: Store, device: Device) -> dict[str, Any]:
+    """Return frequencies and times of a device's qubits in the form of the oldest API."""
+    known = document(store, device.calibration)
+    return calibrations.parameters(known.configuration, known.properties)
+
+
+def _listed(device: Device) -> listings.Facts:
+    return listings.Facts(device.id, "on" if device.state == "active" else "off")
 
 
 @functools.lru_cache(maxsize=256)
 def _read(path: Path) -> documents.DeviceDocument:
     return documents.from_json(path.read_bytes())
+
+
+@functools.lru_cache(maxsize=64)
+def _presented(path: Path) -> dict[str, Any]:
+    known = _read(path).properties
+    return calibrations.with_parametres(known) if known else {}
 
 
 def _facts(document: documents.DeviceDocument) -> dict[str, object]:

@@ -4,6 +4,7 @@
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 import msgspec
 
 from chandelier import devices, errors, migrations, store
+from chandelier.devices import Device
 from chandelier.formats import simulators, snapshots
 from chandelier.settings import Settings
 from chandelier.store import Store, Transaction
@@ -121,17 +123,56 @@ def add_user(
     return opened.write(work)
 
 
+def add_devices(opened: Store, settings: Settings, wanted: Mapping[str, str], now: datetime) -> list[Device]:
+    """Serve snapshots under names in the default project; a device that is there gets the new calibration.
+
+    Args:
+        wanted: Snapshot for each device, by served name.
+
+    Raises:
+        errors.Invalid: A name cannot be one, is a simulator's, or stands for another snapshot in the settings.
+        errors.Unavailable: There is no such snapshot.
+    """
+    settled = _served(settings)
+    for name, snapshot in wanted.items():
+        if settled.get(name, snapshot) != snapshot:
+            raise errors.Invalid(
+                f"{name} is made from the snapshot {settled[name]}, not {snapshot}. "
+                "Choose another name, or change the table `devices` in chandelier.toml.",
+                1001,
+            )
+    added = [_install_device(opened, name, snapshot, now) for name, snapshot in wanted.items()]
+
+    def work(tx: Transaction) -> None:
+        place = network.ensure_default(tx, now)
+        grants.allow(tx, place.project_id, [device.id for device in added], now)
+
+    opened.write(work)
+    return added
+
+
+def _served(settings: Settings) -> Mapping[str, str]:
+    """Return the snapshot of each device that every start of the cloud makes sure of."""
+    return settings.devices or snapshots.DEFAULTS
+
+
 def _install_devices(opened: Store, settings: Settings, now: datetime) -> None:
     for document in simulators.documents():
         devices.install(opened, document, now, now)
-    for name, snapshot in (settings.devices or snapshots.DEFAULTS).items():
-        if not _DEVICE_NAME.fullmatch(name):
-            raise errors.Invalid(
-                f"{name!r} cannot be the name of a device: use letters, digits, `_`, `-` and `.`, at most 64.", 1001
-            )
-        document = snapshots.load(snapshot, name)
-        taken = datetime.fromisoformat((document.properties or {})["last_update_date"])
-        devices.install(opened, document, taken.astimezone(UTC), now)
+    for name, snapshot in _served(settings).items():
+        _install_device(opened, name, snapshot, now)
+
+
+def _install_device(opened: Store, name: str, snapshot: str, now: datetime) -> Device:
+    if not _DEVICE_NAME.fullmatch(name):
+        raise errors.Invalid(
+            f"{name!r} cannot be the name of a device: use letters, digits, `_`, `-` and `.`, at most 64.", 1001
+        )
+    if name in simulators.SIMULATORS:
+        raise errors.Invalid(f"{name} is a simulator. Choose another name for the device.", 1001)
+    document = snapshots.load(snapshot, name)
+    taken = datetime.fromisoformat((document.properties or {})["last_update_date"])
+    return devices.install(opened, document, taken.astimezone(UTC), now)
 
 
 def _make_operator(opened: Store, settings: Settings, email: str, now: datetime) -> Made:

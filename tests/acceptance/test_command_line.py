@@ -63,6 +63,20 @@ def test_doctor_finds_what_is_broken(start_cloud: Start) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_devices_are_added_to_a_data_folder(idle: Cloud) -> None:
+    """By name and snapshot, or as a set; other words are told what is wanted."""
+    [rome] = idle.json("device", "add", "my_rome", "--snapshot", "rome")
+    era = idle.json("device", "add", "--set", "era-2020")
+
+    assert rome == {"name": "my_rome", "qubits": 5, "snapshot": "rome"}
+    assert {"ibmqx2", "ibmq_16_melbourne", "ibmq_essex"} <= {device["name"] for device in era}
+    assert {"my_rome", "ibmqx2"} <= {device["name"] for device in idle.json("device", "list")}
+    for words in ([], ["x"], ["--set", "era-1920"], ["x", "--snapshot", "rome", "--set", "default"]):
+        done = idle.command("device", "add", *words)
+        assert (done.returncode, "era-2020" in done.stderr) == (1, True)
+        assert "Traceback" not in done.stderr
+
+
 def test_every_command_has_help(idle: Cloud) -> None:
     """`--help` answers for the program and for its groups."""
     for words in ([], ["init"], ["serve"], ["user"], ["token"], ["device"], ["job"], ["doctor"], ["demo"]):

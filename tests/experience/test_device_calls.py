@@ -21,7 +21,7 @@ from chandelier.tenancy import grants
 LISTS = ("/devices/v/1", "/Backends/v/1", f"{PROJECT}/devices/v/1", f"{PROJECT}/backends/v/1")
 ENTRIES = ("/devices", "/Backends", f"{PROJECT}/devices", f"{PROJECT}/Backends")
 SCOPES = ("", "/Network/ibm-q", PROJECT)
-NOUNS = ("devices", "Backends", "backends", "Devices")
+NOUNS = ("devices", "Backends", "backends", "Devices", "backend", "Backend")
 #: Source: protocol 9.1.
 REQUIRED = {
     "backend_name", "backend_version", "n_qubits", "basis_gates", "gates", "local", "simulator", "conditional",
@@ -112,8 +112,8 @@ def test_a_project_has_the_devices_granted_to_it(desk: Desk) -> None:
 
     assert names == {"": ["device"], PROJECT: ["device"], annex: ["device", "hidden"]}
     for path in ("/devices/hidden", f"{PROJECT}/devices/hidden", "/Network/ibm-q/devices/hidden"):
-        for tail in ("properties", "defaults", "jobsLimit"):
-            desks.error(desk.ask("GET", f"{path}/{tail}"), 404, 3100)
+        for tail in ("/properties", "/defaults", "/jobsLimit", "/calibration", "/parameters", ""):
+            desks.error(desk.ask("GET", f"{path}{tail}"), 404, 3100)
     desk.get("/devices/hidden/properties", "bob")
 
 
@@ -127,6 +127,9 @@ def test_a_device_has_several_names(desk: Desk, manila: Device, scope: str, noun
     assert desk.get(f"{path}/defaults") == {}
     assert desk.get(f"{path}/jobsLimit") == {"maximumJobs": 1000, "runningJobs": 0}
     assert desk.get(f"{path}/queue/status", None)["state"] is True
+    assert desk.get(f"{path}/calibration") == desk.get("/devices/ibmq_manila/calibration")
+    assert desk.get(f"{path}/parameters") == desk.get("/devices/ibmq_manila/parameters")
+    assert desk.get(path) == desk.get(f"{path}/") == desk.get("/devices/v/1")[1]
 
 
 def test_properties_have_the_strict_shape(desk: Desk, manila: Device) -> None:
@@ -143,6 +146,54 @@ def test_properties_have_the_strict_shape(desk: Desk, manila: Device) -> None:
     assert {(qubit[0]["name"], qubit[1]["name"]) for qubit in properties["qubits"]} == {("T1", "T2")}
 
 
+def test_gates_have_their_parameters_under_two_names(desk: Desk, manila: Device) -> None:
+    """As clients read them and as the description of 2020 spells it."""
+    properties = desk.get(f"/backends/{manila.name}/properties")
+
+    assert properties["gates"]
+    for gate in properties["gates"]:
+        assert set(gate) == {"gate", "name", "parameters", "parametres", "qubits"}
+        assert gate["parametres"] == gate["parameters"]
+
+
+@pytest.mark.parametrize("call", ["calibration", "parameters"])
+def test_clients_of_2018_never_get_an_empty_object(desk: Desk, manila: Device, call: str) -> None:
+    """They would ask five times; of a simulator there is no qubit to tell of."""
+    device, simulator = (desk.get(f"/Backends/{name}/{call}") for name in (manila.name, "device"))
+
+    assert [qubit["name"] for qubit in device["qubits"]] == ["Q0", "Q1", "Q2", "Q3", "Q4"]
+    assert simulator["qubits"] == []
+    assert list(simulator) == list(device)
+    assert all(
+        re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z", one["lastUpdateDate"]) for one in (device, simulator)
+    )
+
+
+def test_a_hub_shows_its_devices_to_its_members(desk: Desk, manila: Device) -> None:
+    """Those of their own projects, in the form for administrators; operators see those of all projects."""
+
+    def names(hub: str, who: str) -> list[str]:
+        return [record["backendName"] for record in desk.get(f"/Network/{hub}/devices", who)]
+
+    assert names("ibm-q", "ann") == ["device", manila.name]
+    assert names("annex", "bob") == ["device", "hidden"]
+    assert names("annex", "root") == ["device", "hidden"]
+    desks.error(desk.ask("GET", "/Network/annex/devices"), 404, 3001)
+    desks.error(desk.ask("GET", "/Network/nowhere/devices"), 404, 3001)
+
+
+def test_a_hub_record_tells_where_and_when(desk: Desk, manila: Device) -> None:
+    """The address is the one that was asked; the program size is the limit of this server."""
+    record = desk.get("/network/ibm-q/DEVICES")[1]
+
+    assert record["id"] == manila.id
+    assert record["specificConfiguration"]["backend_name"] == manila.name
+    assert record["address"] == "http://testserver/api"
+    assert record["maxQobjectSize"] == desks.SMALL["max_job_bytes"]
+    assert record["configuration"]["limit"] == 1000
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["lastConnection"])
+
+
 def test_simulators_have_no_properties(desk: Desk) -> None:
     """An empty object; the client takes it for none."""
     assert desk.get("/devices/device/properties") == {}
@@ -152,18 +203,18 @@ def test_properties_of_the_past(desk: Desk) -> None:
     """The newest record that is older than the date asked for, or none."""
     dates = [datetime(2025, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
     for date in dates:
-        install(desk, factories.a_device_document("aged", dated=date.isoformat()), date)
+        install(desk, factories.a_device_document("aged", dated=documents.utc(date)), date)
 
     def before(moment: str) -> Any:
         wanted = {"where": {"last_update_date": {"lt": moment}}}
         found = desk.get("/devices/aged/properties", params={"version": 1, "filter": json.dumps(wanted)})
         return found.get("last_update_date")
 
-    assert desk.get("/devices/aged/properties")["last_update_date"] == dates[2].isoformat()
-    assert before("2025-02-15T12:00:00.000001+00:00") == dates[1].isoformat()
-    assert before("2025-02-01T00:00:00Z") == dates[0].isoformat()
-    assert before("2025-02-01T01:00:00+02:00") == dates[0].isoformat()
-    assert before("2030-01-01") == dates[2].isoformat()
+    assert desk.get("/devices/aged/properties")["last_update_date"] == documents.utc(dates[2])
+    assert before("2025-02-15T12:00:00.000001+00:00") == documents.utc(dates[1])
+    assert before("2025-02-01T00:00:00Z") == documents.utc(dates[0])
+    assert before("2025-02-01T01:00:00+02:00") == documents.utc(dates[0])
+    assert before("2030-01-01") == documents.utc(dates[2])
     assert before("2025-01-01T00:00:00+00:00") is None
 
 
@@ -246,11 +297,11 @@ def test_a_job_keeps_the_properties_that_it_ran_with(desk: Desk) -> None:
     """A later calibration changes the device's, not the job's."""
     dates = [datetime(2025, month, 1, tzinfo=UTC) for month in (1, 2)]
     for date in dates:
-        install(desk, factories.a_device_document("aged", dated=date.isoformat()), date)
+        install(desk, factories.a_device_document("aged", dated=documents.utc(date)), date)
         job = desk.post("/Jobs", {"backend": {"name": "aged"}, "allowObjectStorage": True})["id"]
         if date is dates[0]:
             first = job
 
-    assert desk.get(f"/Jobs/{first}/properties")["last_update_date"] == dates[0].isoformat()
-    assert desk.get(f"{PROJECT}/Jobs/{job}/properties")["last_update_date"] == dates[1].isoformat()
+    assert desk.get(f"/Jobs/{first}/properties")["last_update_date"] == documents.utc(dates[0])
+    assert desk.get(f"{PROJECT}/Jobs/{job}/properties")["last_update_date"] == documents.utc(dates[1])
     assert desk.get(f"/Jobs/{desk.brought(State.QUEUED)}/properties") == {}

@@ -2,7 +2,6 @@
 """Device documents: each rule mends what it says and leaves the rest alone."""
 
 import copy
-import json
 import math
 from typing import Any
 
@@ -256,8 +255,22 @@ def test_flags_say_what_this_server_does() -> None:
 
 
 def test_instructions_are_those_of_circuits() -> None:
-    """Pulse instructions, retired gates and control flow are not offered."""
-    assert normalised()["supported_instructions"] == ["cx", "delay", "measure", "reset", "x"]
+    """Pulse instructions and control flow are not offered."""
+    listed = ["cx", "play", "acquire", "delay", "measure", "reset", "if_else", "x"]
+
+    assert normalised(supported_instructions=listed)["supported_instructions"] == [
+        "cx", "delay", "measure", "reset", "x"
+    ]  # fmt: skip
+
+
+def test_retired_gates_stay_where_the_device_takes_them() -> None:
+    """A device of 2021 makes them of its `sx`; they are not in its basis, so nothing is transpiled to them."""
+    served = normalised(supported_instructions=["u1", "u3", "x"])
+
+    assert served["supported_instructions"] == ["u1", "u3", "x"]
+    assert served["basis_gates"] == ["cx", "id", "rz", "sx", "x"]
+    without = normalised(supported_instructions=["u1", "x"], basis_gates=["x"])
+    assert without["supported_instructions"] == ["x"]
 
 
 def test_gates_outside_the_basis_are_not_described() -> None:
@@ -372,52 +385,6 @@ def test_t1_is_first_and_t2_second() -> None:
     assert [r["name"] for r in served] == ["T1", "T2", "readout_error", "x"]
     assert [r["value"] for r in served[:2]] == [80.0, 90.0]
     assert operational(served) == []
-
-
-def test_the_listing_merges_both_generations() -> None:
-    """One entry serves clients that read configurations and those of 2018."""
-    served = normalised()
-    entry = device.listing_entry(served, identifier="abc")
-
-    assert {key: entry[key] for key in ("name", "status", "id", "nQubits", "version", "simulator")} == {
-        "name": "ibmq_served",
-        "status": "on",
-        "id": "abc",
-        "nQubits": 2,
-        "version": "1.2.6",
-        "simulator": False,
-    }
-    assert entry["basisGates"] == "cx,id,rz,sx,x"
-    assert entry["couplingMap"] == [[0, 1], [1, 0]]
-    assert entry["onlineDate"] == "2021-04-28T04:00:00Z"
-    assert entry["allowQObject"] is True
-    assert {"chipName", "url", "serialNumber", "description"} <= set(entry)
-    assert {key: entry[key] for key in served} == served
-
-
-def test_the_listing_has_its_old_keys_last() -> None:
-    """The client of 2018 makes both spellings one and keeps the later; it wants the camelCase one."""
-    keys = list(json.loads(json.dumps(device.listing_entry(normalised(), identifier="abc"))))
-
-    assert keys.index("basisGates") > keys.index("basis_gates")
-    assert keys.index("couplingMap") > keys.index("coupling_map")
-
-
-def test_the_listing_names_a_full_coupling_map() -> None:
-    """A null coupling map has a word of its own there."""
-    entry = device.listing_entry(normalised(coupling_map=None), identifier="abc", status="off")
-
-    assert (entry["couplingMap"], entry["status"]) == ("all-to-all", "off")
-
-
-def test_equal_topologies_share_an_id() -> None:
-    """The topology id depends on size and coupling only."""
-    first, second, third = (
-        device.listing_entry(normalised(**changes), identifier="x")["topologyId"]
-        for changes in ({}, {"max_shots": 7}, {"coupling_map": [[0, 1]]})
-    )
-
-    assert first == second != third
 
 
 def test_documents_survive_json() -> None:

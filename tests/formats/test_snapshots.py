@@ -13,7 +13,7 @@ import pytest
 from chandelier import errors
 from chandelier.formats import device, snapshots
 
-#: SHA-256 of the parsed configuration and properties of each default device, written with sorted keys.
+#: SHA-256 of the parsed configuration and properties of each device of a set, written with sorted keys.
 PINS = {
     "armonk": (
         "d17c1ac3e4f2d1685470ddb51c44403c8b935c00669a2710e01c65b2026713ba",
@@ -43,14 +43,60 @@ PINS = {
         "5f7d42891dd25c3aa61a8b7ab23e67c0f0e9c5b6e77f13078136cc4d54c77bd9",
         "439d6f3c24abcfe355f86ff546d7f03dc71550988033ae699a836bdcf3173959",
     ),
+    "burlington": (
+        "1d22d87b6fa590342824852108f4529703c7ee65f8f297577d2b1ac3dbdc1916",
+        "5ee911ac319fa3c3c4d0ed1d1b3f66f238e13602115e4925038605721c36406c",
+    ),
+    "london": (
+        "520123553d6adb2c410b334143c8688a023ac65a65adb16226d3d4067ed0f893",
+        "01892ae031a5df7e734b87393f4ead50d63b0384f59920aa0acade3066e6cb4e",
+    ),
+    "melbourne": (
+        "4ea34b61a068559ad81d5c2a20888cf2c744e52e9ecd1f84ac9d178ffa836488",
+        "e66c8cf6f162313096b1753f2992e77af8431cdec9179575f8b05fe54899e2b3",
+    ),
+    "ourense": (
+        "e5996e8220ca66732c8a747b91d4f4fb94284deb957342e5d105e2169b93a2c7",
+        "c8982b35f3298a63503ef8a9bfdc467c8169d618bec7968a231cb70a262c2d29",
+    ),
+    "rome": (
+        "c6d2bfec1b2c5518ae5ee2c072bd5687efd69b7802869b87b90ae29d133337c1",
+        "c3e67485e21025eeaaad1d1c1e9c18a41ad547810b7241ad3b8d4f0c1eba5c35",
+    ),
+    "vigo": (
+        "4a99eef02cf86dde0d8fa1af4ecd3d9563b8add956b63e4ddb80af2be063a13c",
+        "a205b8e0af30ccf4e95e2221594ee6984d41a4452c1cffcf31a5aef6c6dcb220",
+    ),
+    "yorktown": (
+        "833e4341ce1c7a365e61ef0eccc66361f12d57f703fb9cd687bb9b52335100c1",
+        "ac1df837bbb816d199a60793be4c446009b97fd8afcc359c5ba16329e9e55eb9",
+    ),
 }
 
-SERVED = sorted(snapshots.DEFAULTS)
+OFFERED = {**snapshots.DEFAULTS, **snapshots.ERA_2020}
+SERVED = sorted(OFFERED)
+#: What one client of 2020 has written into it: qubits, and pairs for `cx` in both directions. Source: DotQASM,
+#: `Backend/IBM/IBM*.cs`, and protocol 9.5.
+DOTQASM: dict[str, tuple[int, set[tuple[int, int]]]] = {
+    "ibmq_armonk": (1, set()),
+    "ibmq_burlington": (5, {(0, 1), (1, 2), (1, 3), (3, 4)}),
+    "ibmq_essex": (5, {(0, 1), (1, 2), (1, 3), (3, 4)}),
+    "ibmq_london": (5, {(0, 1), (1, 2), (1, 3), (3, 4)}),
+    "ibmq_ourense": (5, {(0, 1), (1, 2), (1, 3), (3, 4)}),
+    "ibmq_rome": (5, {(0, 1), (1, 2), (2, 3), (3, 4)}),
+    "ibmq_vigo": (5, {(0, 1), (1, 2), (1, 3), (3, 4)}),
+    "ibmqx2": (5, {(0, 1), (1, 2), (0, 2), (2, 3), (2, 4), (3, 4)}),
+    "ibmq_16_melbourne": (
+        15,
+        {(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 8), (7, 8), (8, 9), (9, 10), (10, 11), (11, 12),
+         (13, 14), (0, 14), (1, 13), (2, 12), (3, 11), (4, 10), (5, 9)},
+    ),
+}  # fmt: skip
 
 
 def a_device(served_name: str) -> device.DeviceDocument:
-    """One of the default devices."""
-    return snapshots.load(snapshots.DEFAULTS[served_name], served_name)
+    """One of the devices that are offered in sets."""
+    return snapshots.load(OFFERED[served_name], served_name)
 
 
 def texts(value: Any) -> list[str]:
@@ -63,8 +109,9 @@ def texts(value: Any) -> list[str]:
 
 
 def test_defaults_are_all_installed() -> None:
-    """Every default device has its snapshot in the installed package."""
-    assert set(snapshots.DEFAULTS.values()) <= set(snapshots.names())
+    """Every device of a set has its snapshot in the installed package."""
+    for wanted in snapshots.SETS.values():
+        assert set(wanted.values()) <= set(snapshots.names())
 
 
 @pytest.mark.parametrize("name", sorted(PINS))
@@ -78,9 +125,34 @@ def test_snapshots_are_those_that_were_checked(name: str) -> None:
     assert digests == PINS[name]
 
 
-def test_every_default_is_pinned() -> None:
-    """No default device escapes the check above."""
-    assert set(PINS) == set(snapshots.DEFAULTS.values())
+def test_every_device_of_a_set_is_pinned() -> None:
+    """None escapes the check above."""
+    assert set(PINS) == {snapshot for wanted in snapshots.SETS.values() for snapshot in wanted.values()}
+
+
+def test_sets_agree_on_names() -> None:
+    """Adding one set never changes a device of another."""
+    assert all(OFFERED[name] == snapshot for name, snapshot in snapshots.DEFAULTS.items())
+
+
+def test_the_devices_of_2020_have_their_names_and_sizes() -> None:
+    """Programs of that time have both written into them, and check neither."""
+    assert set(snapshots.ERA_2020) == set(DOTQASM)
+    for name, (qubits, pairs) in DOTQASM.items():
+        configuration = a_device(name).configuration
+        coupling = {tuple(pair) for pair in configuration["coupling_map"] or []}
+        assert (configuration["backend_name"], configuration["n_qubits"]) == (name, qubits)
+        assert {*pairs, *((second, first) for first, second in pairs)} <= coupling, name
+
+
+@pytest.mark.parametrize("name", sorted(DOTQASM))
+def test_the_devices_of_2020_take_the_gates_of_2020(name: str) -> None:
+    """In their basis until January 2021, and among what they support after."""
+    configuration = a_device(name).configuration
+    takes = {*configuration["basis_gates"], *configuration.get("supported_instructions", ())}
+
+    assert {"id", "u1", "u2", "u3"} <= takes
+    assert "cx" in takes or configuration["n_qubits"] == 1
 
 
 def test_nothing_of_qiskit_is_imported() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices: lists, properties, defaults, queue status and job limits."""
+"""Devices in the forms of every generation of clients: lists, calibrations, queue status and job limits."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -36,11 +36,20 @@ def list_configurations(call: Call) -> Json:
 
 def list_entries(call: Call) -> Json:
     """Return the project's devices in the older form, which has all of the newer. Source: protocol 4.1."""
-    entries = [
-        devices.entry(call.store, device, status="on" if device.state == "active" else "off")
-        for device in (available.device for available in _available(call))
-    ]
-    return Json(entries)
+    return Json([devices.entry(call.store, entry.device) for entry in _available(call)])
+
+
+def list_of_hub(call: Call) -> Json:
+    """Return the devices of the caller's projects in a hub, as its administrators see them. Source: protocol 4.1."""
+    network.check_hub(call)
+    rules = call.cloud.rules
+    terms = devices.Terms(call.url("/api"), documents.date(call.now), rules.max_job_bytes, rules.max_pending_jobs)
+    return Json([devices.hub_record(call.store, device, terms) for device in _of_hub(call)])
+
+
+def get(call: Call) -> Json:
+    """Return a device's configuration."""
+    return Json(_configuration(call, _device(call)))
 
 
 def properties(call: Call) -> Json:
@@ -49,7 +58,19 @@ def properties(call: Call) -> Json:
 
     device = _device(call)
     digest = device.calibration if moment is None else devices.properties_before(call.tx, device, moment)
-    return Json((devices.document(call.store, digest).properties or {}) if digest else {})
+    return Json(devices.properties(call.store, digest) if digest else {})
+
+
+def calibration(call: Call) -> Json:
+    """Return the errors of gates and readout for clients before 2019; never empty. Source: protocol 4.2."""
+    device = _device(call)
+    return Json(devices.errors_of(call.store, device))
+
+
+def parameters(call: Call) -> Json:
+    """Return frequencies and times of qubits for clients before 2019; never empty. Source: protocol 4.2."""
+    device = _device(call)
+    return Json(devices.parameters(call.store, device))
 
 
 def defaults(call: Call) -> Json:
@@ -70,13 +91,15 @@ def jobs_limit(call: Call) -> Json:
     return Json({"maximumJobs": call.cloud.rules.max_pending_jobs, "runningJobs": running})
 
 
-def bookings(_call: Call) -> Json:
-    """Return the reservations: none, for this server takes none yet. Source: protocol 4.3."""
-    return Json([])
-
-
 def _available(call: Call) -> list[Available]:
     return access.available(call.tx, network.place(call))
+
+
+def _of_hub(call: Call) -> list[Device]:
+    """Return the devices that the caller's projects in the path's hub have, in the order of the catalogue."""
+    mine = [place for place in access.places(call.tx, call.principal) if place.hub.name == call.path["hub"]]
+    granted = {entry.device.id for place in mine for entry in access.available(call.tx, place)}
+    return [device for device in devices.list_(call.tx) if device.id in granted]
 
 
 def _device(call: Call) -> Device:

@@ -65,6 +65,10 @@ FLAGS: Final[Mapping[str, Any]] = {
 #: Instructions that a device takes besides its basis gates.
 CIRCUIT_INSTRUCTIONS: Final = frozenset({"barrier", "delay", "measure", "reset"})
 
+#: The gates of the devices until January 2021. Those of 2021 still take them, as so many `sx` between `rz`, and
+#: list them among their `supported_instructions` only.
+RETIRED_GATES: Final[Mapping[str, int]] = {"u1": 0, "u2": 1, "u3": 2}
+
 #: The only keys an element of `gates` may have: one more, and the client drops the whole device.
 GATE_KEYS: Final = "name parameters qasm_def coupling_map latency_map conditional description"
 
@@ -153,14 +157,17 @@ def with_flags(configuration: Document) -> Document:
 
 
 def with_circuit_instructions(configuration: Document) -> Document:
-    """List only what a circuit may hold here: no pulses, no retired gates, no second kind of measurement.
+    """List only what a circuit may hold here: no pulses, no second kind of measurement, no control flow.
 
-    A name in `gates` that Terra does not know keeps it from making a target of the device.
+    A retired gate stays where the device says that it takes it. A name in `gates` that Terra does not know keeps it
+    from making a target of the device.
     """
     takes = CIRCUIT_INSTRUCTIONS.union(configuration["basis_gates"])
     gates = [gate for gate in configuration["gates"] if gate["name"] in takes]
     if "supported_instructions" not in configuration:
         return {**configuration, "gates": gates}
+    if "sx" in takes:
+        takes |= RETIRED_GATES.keys()
     listed = [name for name in configuration["supported_instructions"] if name in takes]
     return {**configuration, "gates": gates, "supported_instructions": listed}
 
@@ -313,40 +320,6 @@ def normalise_properties(raw: Mapping[str, Any], *, served_name: str, basis_gate
     for rule in PROPERTIES_RULES:
         document = rule(document)
     return with_gates_of(document, basis_gates)
-
-
-def listing_entry(configuration: Mapping[str, Any], *, identifier: str, status: str = "on") -> Document:
-    """Merge a configuration with the keys of the first API, for `/Backends` and `…/{project}/devices` only.
-
-    The camelCase keys come last because the client of 2018 turns them into snake_case and keeps the last one.
-    It wants `basisGates` as one text and a word for a full coupling map. Never sort the keys of this entry.
-
-    Args:
-        configuration: As `normalise_configuration` makes it, or a simulator's.
-        identifier: The device's stable id.
-        status: `on` offers the device to users; anything else hides it.
-
-    Source: protocol 4.1.
-    """
-    coupling = configuration["coupling_map"]
-    topology = msgspec.json.encode([configuration["n_qubits"], coupling])
-    return {
-        **configuration,
-        "name": configuration["backend_name"],
-        "status": status,
-        "id": identifier,
-        "topologyId": hashlib.sha256(topology).hexdigest()[:24],
-        "couplingMap": "all-to-all" if coupling is None else coupling,
-        "basisGates": ",".join(configuration["basis_gates"]),
-        "nQubits": configuration["n_qubits"],
-        "onlineDate": configuration["online_date"],
-        "chipName": configuration.get("sample_name", configuration["backend_name"]),
-        "url": configuration.get("url", ""),
-        "version": configuration["backend_version"],
-        "serialNumber": configuration["backend_name"],
-        "description": configuration.get("description", ""),
-        "allowQObject": True,
-    }
 
 
 def to_json(document: DeviceDocument) -> bytes:

@@ -30,6 +30,22 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "ibm_kingston": "kingston",  # 156 qubits, cz
 }
 
+#: The public devices of summer 2020, under the names that programs of that time have written into them.
+ERA_2020: Final[Mapping[str, str]] = {
+    "ibmq_armonk": "armonk",
+    "ibmq_burlington": "burlington",
+    "ibmq_essex": "essex",
+    "ibmq_london": "london",
+    "ibmq_ourense": "ourense",
+    "ibmq_rome": "rome",
+    "ibmq_vigo": "vigo",
+    "ibmqx2": "yorktown",
+    "ibmq_16_melbourne": "melbourne",
+}
+
+#: Devices that can be added together.
+SETS: Final[Mapping[str, Mapping[str, str]]] = {"default": DEFAULTS, "era-2020": ERA_2020}
+
 #: Snapshots that cannot be served, and why.
 EXCLUDED: Final[Mapping[str, str]] = {"poughkeepsie": "its numbers are in SI units, unlike all others"}
 
