@@ -12,8 +12,9 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -28,6 +29,7 @@ from chandelier.scheduling import claims
 from chandelier.scheduling.claims import Claim
 from chandelier.scheduling.ranking import Ranking
 from chandelier.store import Store, Transaction
+from chandelier.store import objects as objectfiles
 from chandelier.tenancy import users
 
 _log = logging.getLogger(__name__)
@@ -209,10 +211,20 @@ class Worker:
 
     def _validate(self, slot: Slot, work: _Work, claim: Claim, *, may_run: bool) -> Claim | None:
         job = claim.job
-        task = tasks.Validate(job.id, *self._files(job), self._limits)
-        reply = self._ask(slot, work, claim, task, self._budget.validation_seconds)
-        if reply is None:
-            return None
+        written = self._written(claim)
+        paths = {kind: str(path) for kind, path in written.items()}
+        task = tasks.Validate(
+            job.id, *self._files(job), self._limits, converted=paths.get("converted"), picture=paths.get("pictures")
+        )
+        try:
+            reply = self._ask(slot, work, claim, task, self._budget.validation_seconds)
+            if reply is None:
+                return None
+            if isinstance(reply, tasks.Accepted) and not self._adopt(claim, written):
+                return None
+        finally:
+            for path in written.values():
+                path.unlink(missing_ok=True)
 
         def write(tx: Transaction) -> Claim | None:
             claims.hold(tx, claim)
@@ -261,9 +273,30 @@ class Worker:
             result.unlink(missing_ok=True)
 
     def _files(self, job: Job) -> tuple[str, str]:
-        """Return where a child finds the program and the device's documents."""
+        """Return where a child finds the program, to check or to run it, and the device's documents."""
         objects = self._store.objects
-        return str(objects.path("programs", job.id)), str(objects.path("devices", job.calibration))
+        kind = "programs" if job.state is State.VALIDATING else outcomes.program_of(job)
+        return str(objects.path(kind, job.id)), str(objects.path("devices", job.calibration))
+
+    def _written(self, claim: Claim) -> dict[objectfiles.Kind, Path]:
+        """Return where a child writes what it makes of OpenQASM texts: a Qobj, and a drawing for codes."""
+        if claim.job.kind != "qasm":
+            return {}
+        incoming = self._store.objects.incoming
+        converted: dict[objectfiles.Kind, Path] = {"converted": incoming(f"{claim.token}-converted")}
+        return converted if claim.job.code_id is None else converted | {"pictures": incoming(f"{claim.token}-picture")}
+
+    def _adopt(self, claim: Claim, written: Mapping[objectfiles.Kind, Path]) -> bool:
+        """Keep what a child made of texts under the job's name; false if the job was given back, for it made none."""
+        for kind, path in written.items():
+            try:
+                self._store.objects.adopt(kind, claim.job.id, path)
+            except FileNotFoundError:
+                if kind == "converted":
+                    _log.error("A child process left no program of job %s", claim.job.id)
+                    self._give_back(claim, died=True)
+                    return False
+        return True
 
     def _ask(self, slot: Slot, work: _Work, claim: Claim, task: tasks.Task, seconds: float) -> tasks.Reply | None:
         """Have a child do a task; None if the job was given back, because the child was lost."""

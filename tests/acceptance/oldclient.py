@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of 2023 in a virtual environment of its own, since it cannot live beside a modern Qiskit."""
+"""The old clients, each in a virtual environment of its own, since none can live beside a modern Qiskit."""
 
 import fcntl
 import hashlib
@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,7 +21,7 @@ RUN_LIMIT: Final = 240
 
 @dataclass(frozen=True)
 class OldClient:
-    """A Python with qiskit-ibmq-provider 0.20.2.
+    """A Python with one of the old clients.
 
     Args:
         python: The interpreter of the virtual environment.
@@ -54,17 +54,31 @@ def python311() -> str | None:
     return found if works else None
 
 
-def build(python: str, cache: Path, environment: Mapping[str, str]) -> OldClient:
-    """Return the client, installed once for each set of pins; parallel test runs wait for each other.
+def build(
+    python: str,
+    cache: Path,
+    environment: Mapping[str, str],
+    pins: Path = PINS,
+    *,
+    first: Sequence[str] = (),
+    arguments: Sequence[str] = (),
+) -> OldClient:
+    """Return a client, installed once for each set of pins; parallel test runs wait for each other.
 
     Args:
-        python: A Python 3.11.
+        python: An interpreter of the version that the pins are for.
         cache: Folder that keeps the virtual environments.
         environment: Variables for the installer and later for the scripts.
+        pins: The file in pip's form that names the client and everything it needs.
+        first: What is installed before the pins: the tools that their source packages are built with.
+        arguments: More arguments of pip for the pins, such as `--no-build-isolation`.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]
-    name = f"{PINS.stem}-{digest}"
+    recipe = pins.read_bytes()
+    # The plain recipe keeps the name that it had before there were others.
+    if first or arguments:
+        recipe += json.dumps([list(first), list(arguments)]).encode()
+    name = f"{pins.stem}-{hashlib.sha256(recipe).hexdigest()[:12]}"
     folder = cache / name
     # A note beside the folder says that it is complete: an interrupted installation is started anew.
     complete = cache / f"{name}.complete"
@@ -73,15 +87,10 @@ def build(python: str, cache: Path, environment: Mapping[str, str]) -> OldClient
         if not complete.exists():
             shutil.rmtree(folder, ignore_errors=True)
             _install([python, "-m", "venv", str(folder)], environment)
-            pip = [
-                str(folder / "bin" / "python"),
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ]
-            _install([*pip, "--no-deps", "-r", str(PINS)], environment)
+            pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            if first:
+                _install([*pip, *first], environment)
+            _install([*pip, "--no-deps", *arguments, "-r", str(pins)], environment)
             complete.touch()
     return OldClient(folder / "bin" / "python", environment)
 
