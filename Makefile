@@ -3,6 +3,7 @@
 # make test   the whole suite, acceptance tests with real clients included
 # make check  what CI checks besides tests: format, lint, types, import contracts, dependencies, spelling
 # make fix    format and mend what can be mended by itself
+# make fuzz   ask a server whatever its description allows, EXAMPLES times for each endpoint
 # make bench  measure, side by side with what a user would use instead
 
 PYTHON ?= python3
@@ -11,8 +12,9 @@ BIN := $(VENV)/bin
 DATA ?= data
 PORT ?= 8000
 HOST ?= 127.0.0.1
+EXAMPLES ?= 100
 
-.PHONY: run test check fix bench clean
+.PHONY: run test check fix fuzz bench clean
 
 run: $(VENV)/.run
 	@$(BIN)/chandelier demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
@@ -36,8 +38,14 @@ fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/acceptance/test_fuzzing.py --fuzz-examples $(EXAMPLES)
+
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/submit_to_result.py
+	$(BIN)/python benchmarks/status_polls.py
+	$(BIN)/python benchmarks/status_streams.py
+	$(BIN)/python benchmarks/listing.py
 
 clean:
 	rm -rf $(VENV) .cache

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -39,10 +39,12 @@ FINAL: Final = ("COMPLETED", "CANCELLED", "ERROR_")
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server is, and an access token for it."""
+    """Where the server is, and an access token for it; its data folder and its process."""
 
     port: int
     access: str
+    folder: str = ""
+    pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,22 +136,34 @@ BELL: Final = bell()
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Server]:
-    """Run a server over a new folder, on a real disk where the temporary folder is one."""
+def serving(
+    prepare: Callable[[Path], None] = lambda _folder: None, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run a server over a new folder, on a real disk where the temporary folder is one.
+
+    Args:
+        prepare: Called with the folder before the server is started.
+        environment: Settings besides the defaults.
+    """
+    variables = dict(os.environ) | dict(environment or {})  # noqa: TID251  # handed on to the server as it is
     with tempfile.TemporaryDirectory(prefix="chandelier-bench-") as folder:
         base = [sys.executable, "-m", "chandelier"]
-        made = subprocess.run([*base, "init", "--data", folder, "--json"], capture_output=True, text=True, check=True)
+        made = subprocess.run(
+            [*base, "init", "--data", folder, "--json"], capture_output=True, text=True, check=True, env=variables
+        )
         token = json.loads(made.stdout)["operator"]["token"]
+        prepare(Path(folder))
         log = Path(folder) / "bench.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*base, "serve", "--data", folder, "--host", "127.0.0.1", "--port", "0"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env=variables,
             )
         try:
             port = _port(process, log)
-            yield Server(port, _log_in(port, token))
+            yield Server(port, log_in(port, token), folder, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -165,7 +179,8 @@ def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
     raise RuntimeError(f"the server did not start:\n{log.read_text()}")
 
 
-def _log_in(port: int, token: str) -> str:
+def log_in(port: int, token: str) -> str:
+    """Return an access token for an API token."""
     body = json.dumps({"apiToken": token}).encode()
     return str(Client(Server(port, "")).ask("POST", "/users/loginWithToken", body)["id"])
 

@@ -30,6 +30,11 @@ settings.register_profile(
 settings.load_profile("short")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a long run ask for more than a usual one."""
+    parser.addoption("--fuzz-examples", type=int, default=3, help="requests made up for each endpoint, at most")
+
+
 class Postgres:
     """A PostgreSQL server of this test run, with one migrated database that is cleared for each test."""
 

@@ -2,7 +2,7 @@
 """The front desk: health, readiness, metrics, and the description of the API with its page."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from chandelier import __version__, errors, experience, front, gateway
 from chandelier.front import Facts
+from chandelier.gateway import Route
 
 READY = Facts(jobs={"QUEUED": 3, "RUNNING": 1}, children={"idle": 1, "busy": 1})
 #: Attributes and functions by which a page fetches something.
@@ -95,20 +96,84 @@ def test_the_description_has_every_route() -> None:
     assert described == {(route.method, "/api" + path) for route in experience.ROUTES for path in gateway.paths(route)}
 
 
+def operations(wanted: Callable[[Route], bool] = lambda _: True) -> Iterator[tuple[Route, str, dict[str, Any]]]:
+    """Yield routes with each of their paths and its description."""
+    described = front.openapi()["paths"]
+    for route in filter(wanted, experience.ROUTES):
+        for path in gateway.paths(route):
+            yield route, path, described["/api" + path][route.method.lower()]
+
+
 def test_every_operation_is_described() -> None:
     """A sentence, its parameters, whether it needs a token."""
-    public = {
-        ("/api" + path, route.method.lower())
-        for route in experience.ROUTES
-        if route.public
-        for path in gateway.paths(route)
+    known = front.openapi()["components"]["parameters"]
+    for route, path, operation in operations():
+        assert re.fullmatch(r"[A-Z].*\.", operation["summary"])
+        referred = [entry["$ref"].rpartition("/")[2] for entry in operation["parameters"] if "$ref" in entry]
+        assert referred == re.findall(r"{(\w+)}", path)
+        assert all(known[name]["name"] == name and known[name]["required"] for name in referred)
+        assert (operation["security"] == []) == route.public
+
+
+def test_every_answer_has_a_shape() -> None:
+    """All but those of the upload, which is empty, and of what is not there yet."""
+    shapeless = {
+        route.handler.__name__ for route, _, operation in operations() if "content" not in operation["responses"]["200"]
     }
-    for path, operations in front.openapi()["paths"].items():
-        for method, operation in operations.items():
-            assert re.fullmatch(r"[A-Z].*\.", operation["summary"])
-            named = [parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"]
-            assert named == re.findall(r"{(\w+)}", path)
-            assert (operation["security"] == []) == ((path, method) in public)
+
+    assert shapeless == {"upload", "not_yet"}
+    for route, path, operation in operations():
+        statuses = set(operation["responses"]) - {"200"}
+        assert statuses >= {"400", "413", "503"}
+        assert ("401" in statuses) >= (not route.public)
+        assert ("404" in statuses) >= ("{" in path)
+        assert all(operation["responses"][status]["$ref"].startswith("#/components/responses/") for status in statuses)
+
+
+def test_objects_in_a_query_are_described_as_json() -> None:
+    """A filter is an object that is sent as text."""
+    queries = {
+        entry["name"]: "content" in entry
+        for _, _, operation in operations()
+        for entry in operation["parameters"]
+        if entry.get("in") == "query"
+    }
+
+    assert queries["filter"]
+    assert {name for name, as_json in queries.items() if not as_json} >= {
+        "expires",
+        "signature",
+        "initialDate",
+        "version",
+    }
+
+
+def test_a_login_may_be_a_form() -> None:
+    """As well as JSON; everything else that has a body has JSON."""
+    kinds = {
+        (route.path, kind)
+        for route, _, operation in operations()
+        for kind in operation.get("requestBody", {}).get("content", ())
+    }
+    forms = {path for path, kind in kinds if kind == "application/x-www-form-urlencoded"}
+
+    assert forms == {"/users/login", "/users/loginWithToken"}
+    assert {kind for path, kind in kinds if path not in forms} == {"application/json"}
+
+
+def test_the_description_speaks_the_language_of_its_page() -> None:
+    """OpenAPI 3.0: null is no type, a constant is a choice of one, and what is required is never an empty list."""
+    text = repr(front.openapi())
+
+    assert front.openapi()["openapi"] == "3.0.3"
+    assert "'nullable': True" in text
+    for newer in ("'null'", "'const'", "'prefixItems'", "'required': []", "'examples'", "$defs"):
+        assert newer not in text
+
+
+def test_the_description_tells_users_no_sources() -> None:
+    """They are for those who read the code."""
+    assert "Source:" not in repr(front.openapi())
 
 
 def test_the_description_refers_to_nothing_that_is_missing() -> None:

@@ -19,7 +19,6 @@ from starlette.testclient import TestClient
 from chandelier import errors, gateway, telemetry
 from chandelier.gateway import Answer, Call, Cloud, Dialect, Empty, Json, Route, Rules, Stored, Throttle
 from chandelier.store import Transaction
-from chandelier.store.bell import Bell
 from chandelier.tenancy import users
 from factories import NOW, Town
 
@@ -292,7 +291,7 @@ def _client(sqlite_town: Town, tmp_path: Path) -> Iterator[TestClient]:
         Route("GET", "/unforeseen", _raise(RuntimeError("secret detail")), "Fail.", public=True),
         Route("PUT", "/upload", _keep, "Keep.", public=True, admit=_admit),
     )
-    with TestClient(Starlette(routes=gateway.mount(cloud, "/api", table, Dialect(render)))) as client:
+    with TestClient(Starlette(routes=[gateway.mount(cloud, "/api", table, Dialect(render))])) as client:
         yield client
 
 
@@ -377,18 +376,3 @@ def test_requests_are_counted_by_pattern(client: TestClient) -> None:
     assert 'chandelier_jobs{state="QUEUED"} 3.0' in metrics
     assert 'chandelier_pool_children{state="idle"} 2.0' in metrics
     assert 'state="QUEUED"' not in telemetry.render({}, {}).decode()
-
-
-def test_names_are_read_anew_when_the_network_changes() -> None:
-    """What is remembered between requests goes with the bell, also when another process has written."""
-    bell = Bell()
-    memory = gateway.Memory(bell)
-    rings: tuple[Callable[[], None], ...] = (lambda: bell.ring("network"), bell.ring_all)
-    for ring in rings:
-        memory.places["project"] = memory.devices["device"] = object()  # type: ignore[assignment]
-        bell.ring("queue")
-        assert len(memory.places) == len(memory.devices) == 1
-        ring()
-
-        assert not memory.places
-        assert not memory.devices

@@ -80,7 +80,7 @@ def test_jobs_of_the_first_release_are_kept(empty_database_url: str, tmp_path: P
 
     def fill(tx: Transaction) -> None:
         for table, values in rows.items():
-            tx.execute(sa.text(f"INSERT INTO {table} VALUES {values}"))  # noqa: S608
+            tx.execute(sa.text(f"INSERT INTO {table} VALUES {values}"))
 
     store.write(fill)
     migrations.upgrade(store)

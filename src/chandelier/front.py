@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The front desk: health, readiness, metrics and the description of the API; no tenant's data."""
 
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, Final
@@ -12,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from chandelier import __version__, errors, experience, gateway, telemetry
+from chandelier.experience import shapes
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -68,26 +71,30 @@ def routes(look: Callable[[], Facts]) -> list[BaseRoute]:
     ]
 
 
+_Schema = dict[str, Any]
+
+
 def openapi() -> dict[str, Any]:
-    """Return the OpenAPI description, made from the route table."""
+    """Return the OpenAPI description, made from the route table and the shapes it names."""
+    schemas, components = _schemas()
     paths: dict[str, Any] = {}
-    shapes = {route.request for route in experience.ROUTES if route.request is not None}
-    ordered = sorted(shapes, key=lambda shape: shape.__name__)
-    schemas, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
-    bodies = dict(zip(ordered, schemas, strict=True))
     for route in experience.ROUTES:
         for path in gateway.paths(route):
-            paths.setdefault("/api" + path, {})[route.method.lower()] = _operation(route, path, bodies)
+            paths.setdefault("/api" + path, {})[route.method.lower()] = _operation(route, path, schemas, components)
+    queries = {route.query.__name__ for route in experience.ROUTES if route.query}
     return {
+        # The page at /docs reads no later version.
         "openapi": "3.0.3",
         "info": {
             "title": "Chandelier: the Experience API",
             "version": __version__,
-            "description": "Static path segments match in any case; a slash at the end is accepted. Errors are "
-            '`{"error": {"status", "statusCode", "name", "code", "message"}}`.',
+            "description": "Static path segments match in any case; a slash at the end is accepted. The token may "
+            "also be the member `access_token` of a JSON body, in a GET too. Every error has the same envelope.",
         },
         "components": {
-            "schemas": components,
+            "schemas": {name: schema for name, schema in components.items() if name not in queries},
+            "parameters": {name: _path_parameter(name, *facts) for name, facts in _NAMES.items()},
+            "responses": {kind.kind: _failure(kind) for kind in experience.STATUS},
             "securitySchemes": {
                 "header": {"type": "apiKey", "in": "header", "name": "X-Access-Token"},
                 "query": {"type": "apiKey", "in": "query", "name": "access_token"},
@@ -97,19 +104,122 @@ def openapi() -> dict[str, Any]:
     }
 
 
-def _operation(route: gateway.Route, path: str, bodies: Mapping[type, dict[str, Any]]) -> dict[str, Any]:
-    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+def _schemas() -> tuple[dict[Any, _Schema], dict[str, _Schema]]:
+    """Return the schemas of all shapes of the route table, and the components to which they refer."""
+    wanted = dict.fromkeys([shapes.Envelope, *(shape for route in experience.ROUTES for shape in _shapes(route))])
+    schemas, components = msgspec.json.schema_components(wanted, ref_template="#/components/schemas/{name}")
+    return dict(zip(wanted, map(_as_3_0, schemas), strict=True)), _as_3_0(components)
+
+
+def _shapes(route: gateway.Route) -> list[Any]:
+    return [shape for shape in (*_answers(route), route.request, route.query) if shape is not None]
+
+
+def _answers(route: gateway.Route) -> tuple[Any, ...]:
+    return route.response if isinstance(route.response, tuple) else (route.response,)
+
+
+def _as_3_0(schema: Any) -> Any:
+    """Return a schema, and all in it, with what JSON Schema has learnt since OpenAPI 3.0 said as OpenAPI 3.0 did."""
+    if isinstance(schema, list):
+        return [_as_3_0(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    older = {name: _as_3_0(part) for name, part in schema.items()}
+    if {"type": "null"} in older.get("anyOf", ()):
+        rest = [part for part in older.pop("anyOf") if part != {"type": "null"}]
+        older |= {"nullable": True} | (rest[0] if len(rest) == 1 else {"anyOf": rest})
+    if older.get("required") == []:
+        del older["required"]
+    if isinstance(older.get("description"), str):
+        older["description"] = _without_source(older["description"])
+    return older
+
+
+def _without_source(text: str) -> str:
+    """Return a docstring without what it says to those who read the code."""
+    return text.partition("Source:")[0].rstrip()
+
+
+def _operation(
+    route: gateway.Route, path: str, schemas: Mapping[Any, _Schema], components: Mapping[str, _Schema]
+) -> dict[str, Any]:
+    names = re.findall(r"{(\w+)}", path)
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "tags": [_SECTIONS[route.path.split("/")[1].lower()]],
-        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
-        "responses": {"200": {"description": "Success."}, "default": {"description": "The error envelope."}},
+        "description": _without_source(inspect.getdoc(route.handler) or ""),
+        "tags": [_SECTIONS.get(route.path.split("/")[1].lower(), "Programs")],
+        "parameters": [
+            *({"$ref": f"#/components/parameters/{name}"} for name in names),
+            *([] if route.query is None else _query_parameters(components[route.query.__name__])),
+        ],
+        "responses": {"200": _success(route, schemas)} | _failures(route, path),
         "security": [] if route.public else [{"header": []}, {"query": []}],
     }
+    if route.admit is not None:
+        # Taken as it comes, and looked at when the job is handed over.
+        operation["requestBody"] = {"content": {"application/json": {"schema": {}}}}
     if route.request is not None:
-        operation["requestBody"] = {"content": {"application/json": {"schema": bodies[route.request]}}}
+        kinds = ["application/json", *(["application/x-www-form-urlencoded"] if route.form else [])]
+        content = {kind: {"schema": schemas[route.request]} for kind in kinds}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
+
+def _path_parameter(name: str, description: str, schema: _Schema) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def _query_parameters(query: _Schema) -> list[dict[str, Any]]:
+    """Return the parameters of a query; one that is an object is sent as JSON."""
+    parameters = []
+    for name, schema in query["properties"].items():
+        form = {"content": {"application/json": {"schema": schema}}} if "$ref" in schema else {"schema": schema}
+        parameters.append({"name": name, "in": "query", "required": name in query.get("required", ()), **form})
+    return parameters
+
+
+def _success(route: gateway.Route, schemas: Mapping[Any, _Schema]) -> dict[str, Any]:
+    if route.media is not None:
+        return {"description": "Success.", "content": {route.media: {"schema": {"type": "string", "format": "binary"}}}}
+    if route.response is None:
+        return {"description": "Success, without a body."}
+    found = [schemas[shape] for shape in _answers(route)]
+    schema = found[0] if len(found) == 1 else {"anyOf": found}
+    return {"description": "Success.", "content": {"application/json": {"schema": schema}}}
+
+
+def _failures(route: gateway.Route, path: str) -> dict[str, Any]:
+    """Return the errors that an endpoint may answer with, by status."""
+    kinds: set[type[errors.ChandelierError]] = {errors.Invalid, errors.TooLarge, errors.Unavailable, *route.failures}
+    if not route.public:
+        kinds.add(errors.Unauthenticated)
+    if "{" in path or route.prefixed:
+        kinds.add(errors.NotFound)
+    statuses = {experience.STATUS[kind]: kind.kind for kind in kinds}
+    return {str(status): {"$ref": f"#/components/responses/{statuses[status]}"} for status in sorted(statuses)}
+
+
+def _failure(kind: type[errors.ChandelierError]) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{shapes.Envelope.__name__}"}
+    return {
+        "description": (inspect.getdoc(kind) or "").splitlines()[0],
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+#: What stands for a part of a path: what it is, and how it looks.
+_NAMES: Final[Mapping[str, tuple[str, _Schema]]] = {
+    "hub": ("Name of a hub.", {"type": "string", "minLength": 1, "example": "ibm-q"}),
+    "group": ("Name of a group.", {"type": "string", "minLength": 1, "example": "open"}),
+    "project": ("Name of a project.", {"type": "string", "minLength": 1, "example": "main"}),
+    "device": ("Name of a device.", {"type": "string", "minLength": 1, "example": "ibmq_qasm_simulator"}),
+    "job": ("Id of a job.", {"type": "string", "pattern": "^[0-9a-f]{24}$"}),
+    "execution": ("Id of a run of a kept program.", {"type": "string", "minLength": 1}),
+    "code": ("Id of a kept program.", {"type": "string", "minLength": 1}),
+    "user": ("Id of a user.", {"type": "string", "minLength": 1}),
+    "name": ("Name of an object.", {"type": "string", "minLength": 1}),
+}
 
 #: Sections of the reference, by the first segment of a path.
 _SECTIONS: Final = {
@@ -118,7 +228,9 @@ _SECTIONS: Final = {
     "network": "Network",
     "devices": "Devices",
     "backends": "Devices",
+    "backend": "Devices",
     "jobs": "Jobs",
+    "job": "Jobs",
     "objects": "Object storage",
 }
 

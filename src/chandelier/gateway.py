@@ -13,25 +13,25 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route as WebRoute
-from starlette.routing import WebSocketRoute
+from starlette.routing import BaseRoute, Match, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from chandelier import errors, telemetry
-from chandelier.devices import Device
+from chandelier import errors, memory, telemetry
+from chandelier.memory import Memory
+from chandelier.routing import Tree
 from chandelier.store import Store, Transaction
-from chandelier.store.bell import Bell
 from chandelier.store.objects import Upload
 from chandelier.tenancy import access
 from chandelier.tenancy.access import Principal
-from chandelier.tenancy.network import Place
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,9 @@ class _Carrier(msgspec.Struct, frozen=True):
 
     access_token: str | None = None
 
+
+#: How long a token is believed without looking: its end by time is noticed so much later, its revocation at once.
+_TOKEN_SECONDS: Final = 5.0
 
 _token_in_body: Final = msgspec.json.Decoder(_Carrier)
 
@@ -71,17 +74,24 @@ class Json(msgspec.Struct, frozen=True):
     document: Any
 
 
+class Encoded(msgspec.Struct, frozen=True):
+    """An answer that is a JSON document, encoded already."""
+
+    body: bytes
+
+
 class Stored(msgspec.Struct, frozen=True):
-    """An answer that is a stored JSON object, streamed from its file."""
+    """An answer that is a stored object, streamed from its file."""
 
     path: Path
+    media: str = "application/json"
 
 
 class Empty(msgspec.Struct, frozen=True):
     """An answer without a body, for clients that never look at it."""
 
 
-Answer = Json | Stored | Empty
+Answer = Json | Encoded | Stored | Empty
 
 
 class Throttle:
@@ -111,23 +121,6 @@ class Throttle:
         return max(0.0, level - (time.monotonic() - at) * self._per_minute / 60)
 
 
-class Memory:
-    """Whose names change seldom, kept between requests by id: devices and places.
-
-    Forgotten when the network changes (topic `network`), or when another process has written.
-    """
-
-    def __init__(self, bell: Bell) -> None:
-        self.devices: dict[str, Device] = {}
-        self.places: dict[str, Place] = {}
-        bell.listen("network", self.forget)
-
-    def forget(self) -> None:
-        """Read everything anew when it is asked for next."""
-        self.devices.clear()
-        self.places.clear()
-
-
 class Cloud:
     """What handlers work with: the store, the rules, and what is remembered of logins and names."""
 
@@ -146,16 +139,24 @@ class Call:
     def __init__(self, cloud: Cloud, request: Request | WebSocket, body: bytes = b"") -> None:
         self.cloud = cloud
         self.path: Mapping[str, str] = request.path_params
-        self.query: Mapping[str, str] = request.query_params
         self.headers: Headers = request.headers
         self.body = body
+        self._request = request
         self.upload: Upload | None = None
         self.now = datetime.now(UTC)
-        self.address = request.client.host if request.client else ""
-        self._origin = request.base_url
         self._principal: Principal | None = None
         self._view = contextlib.ExitStack()
         self._tx: Transaction | None = None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query parameters; of one that is repeated the last."""
+        return self._request.query_params
+
+    @property
+    def address(self) -> str:
+        """Where the request came from."""
+        return self._request.client.host if self._request.client else ""
 
     @property
     def tx(self) -> Transaction:
@@ -194,6 +195,11 @@ class Call:
         """The token, if it came in the header or in the query string."""
         return self.headers.get("x-access-token") or self.query.get("access_token")
 
+    def recognise(self) -> Principal | None:
+        """Return who is asking if the token came openly and its holder is remembered; reads nothing."""
+        token = self.open_token
+        return None if token is None else self.cloud.memory.principals.get(memory.digest(token))
+
     def authenticate(self) -> None:
         """Find the token in one of its three places and learn whose it is.
 
@@ -209,7 +215,12 @@ class Call:
         Raises:
             errors.Unauthenticated: There is none, or it is not valid (any more).
         """
-        self._principal = access.authenticate(self.tx, token, self.now)
+        known = self.cloud.memory.principals
+        key = memory.digest(token or "")
+        self._principal = known.get(key)
+        if self._principal is None:
+            self._principal = access.authenticate(self.tx, token, self.now)
+            known.keep(self.tx, key, self._principal, _TOKEN_SECONDS)
 
     def url(self, path: str, *, scheme: str = "http") -> str:
         """Return an absolute URL of this server, as the client that asks reaches it.
@@ -217,7 +228,8 @@ class Call:
         Args:
             scheme: `http` or `ws`; secured where the client's own request was.
         """
-        base = self.cloud.rules.public_url.rstrip("/") or f"{self._origin.scheme}://{self._origin.netloc}"
+        origin = self._request.base_url
+        base = self.cloud.rules.public_url.rstrip("/") or f"{origin.scheme}://{origin.netloc}"
         _, _, rest = base.partition("://")
         secure = "s" if base.startswith(("https:", "wss:")) else ""
         return f"{scheme}{secure}://{rest}{path}"
@@ -241,7 +253,6 @@ class Call:
 
 
 Handler = Callable[[Call], Answer]
-AnyRoute = TypeVar("AnyRoute", WebRoute, WebSocketRoute)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -251,11 +262,17 @@ class Route(msgspec.Struct, frozen=True):
         path: With parameters in braces; static segments match in any case.
         summary: One sentence for the reference.
         request: Shape of the JSON body, for the reference; the handler reads it by itself.
+        response: Shape of the answer, for the reference and the tests; None where it is no JSON document.
+        media: Media type of an answer that is none.
+        query: Shape of the query parameters, for the reference; a field that is an object is sent as JSON.
+        failures: Kinds of errors that this endpoint answers with besides those that every one of its sort does.
+        form: Takes its body as a form too.
         public: Needs no token.
         quick: Does a few indexed reads and nothing that can wait, so the event loop may run it.
         prefixed: Exists under the project prefix too.
         large: Takes programs, so its body may be as large as they.
         admit: For uploads: checks, before the body is read, that it may be sent.
+        recall: Returns the answer, encoded, if it can be told from memory; asked before anything is read.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -268,6 +285,12 @@ class Route(msgspec.Struct, frozen=True):
     prefixed: bool = False
     large: bool = False
     admit: Handler | None = None
+    recall: Callable[[Call], bytes | None] | None = None
+    response: Any = None
+    query: type[Any] | None = None
+    failures: tuple[type[errors.ChandelierError], ...] = ()
+    form: bool = False
+    media: str | None = None
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -280,13 +303,55 @@ class Dialect(msgspec.Struct, frozen=True):
 PROJECT_PREFIX: Final = "/Network/{hub}/Groups/{group}/Projects/{project}"
 
 
-def mount(cloud: Cloud, base: str, routes: Iterable[Route], dialect: Dialect) -> list[WebRoute]:
-    """Return the web routes of a table."""
-    return [
-        _insensitive(WebRoute(base + path, _endpoint(cloud, route, dialect), methods=[route.method]))
-        for route in routes
-        for path in paths(route)
-    ]
+class Desk(BaseRoute):
+    """All endpoints of a table under one base path.
+
+    Static segments match in any case, a slash at the end is ignored, and so is a second one behind the base, because
+    users give a URL that ends in a slash, to which clients add theirs.
+    """
+
+    def __init__(self, cloud: Cloud, base: str, routes: Iterable[Route], dialect: Dialect) -> None:
+        self._base = base
+        self._tree: Tree[Callable[[Request], Any]] = Tree()
+        for route in routes:
+            for path in paths(route):
+                self._tree.add(route.method, path, _endpoint(cloud, route, dialect))
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell Starlette whether a request is for one of the endpoints."""
+        path = scope["path"]
+        if scope["type"] != "http" or path[: len(self._base)].lower() != self._base:
+            return Match.NONE, {}
+        rest = path[len(self._base) :]
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        found = self._tree.find(method, rest[1:] if rest.startswith("//") else rest)
+        if found is None:
+            return Match.NONE, {}
+        endpoint, parameters = found
+        if endpoint is None:
+            return Match.PARTIAL, {"endpoint": None}
+        return Match.FULL, {"endpoint": endpoint, "path_params": parameters}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that matches."""
+        if scope["endpoint"] is None:
+            raise HTTPException(405)
+        response = await scope["endpoint"](Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+def index(routes: Iterable[Route]) -> Tree[tuple[str, Route]]:
+    """Return every path of a table with its route, to be found as `Desk` finds them."""
+    tree: Tree[tuple[str, Route]] = Tree()
+    for route in routes:
+        for path in paths(route):
+            tree.add(route.method, path, (path, route))
+    return tree
+
+
+def mount(cloud: Cloud, base: str, routes: Iterable[Route], dialect: Dialect) -> BaseRoute:
+    """Return the web route of a table."""
+    return Desk(cloud, base, routes, dialect)
 
 
 def paths(route: Route) -> tuple[str, ...]:
@@ -296,20 +361,14 @@ def paths(route: Route) -> tuple[str, ...]:
 
 def mount_socket(base: str, path: str, follow: Callable[[WebSocket], Any]) -> WebSocketRoute:
     """Return the web route of a WebSocket."""
-    return _insensitive(WebSocketRoute(base + path, follow))
+    route = WebSocketRoute(base + path, follow)
+    route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"/?\Z", re.IGNORECASE)
+    return route
 
 
 def respond(status: int, document: Any) -> Response:
     """Return a JSON response."""
     return Response(_encode(document), status, media_type="application/json")
-
-
-def _insensitive(route: AnyRoute) -> AnyRoute:
-    """Let static segments match in any case, and a slash at the end: clients differ in both."""
-    # A user's URL may end in a slash, to which clients add theirs.
-    pattern = route.path_regex.pattern.removesuffix("$").replace("^/api/", "^/api//?")
-    route.path_regex = re.compile(pattern + r"/?\Z", re.IGNORECASE)
-    return route
 
 
 def _endpoint(cloud: Cloud, route: Route, dialect: Dialect) -> Callable[[Request], Any]:
@@ -343,6 +402,8 @@ async def _answer(cloud: Cloud, route: Route, request: Request) -> Response:
     if route.admit is not None:
         return await _answer_upload(cloud, route, request)
     call = Call(cloud, request)
+    if route.recall is not None and (known := route.recall(call)) is not None:
+        return _respond(Encoded(known))
     call.body = await _read(request, await _body_limit(route, call))
     if route.quick and cloud.store.database.embedded:
         return _respond(_serve(route, call))
@@ -387,7 +448,9 @@ def _serve(route: Route, call: Call) -> Answer:
 
 def _respond(answer: Answer) -> Response:
     if isinstance(answer, Stored):
-        return FileResponse(answer.path, media_type="application/json")
+        return FileResponse(answer.path, media_type=answer.media)
+    if isinstance(answer, Encoded):
+        return Response(answer.body, media_type="application/json")
     if isinstance(answer, Empty):
         return Response(status_code=200)
     return respond(200, answer.document)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics in the form of Prometheus; no label ever has a token, an id or a URL that a client sent."""
 
+import functools
 from typing import Final
 
 import prometheus_client
@@ -47,8 +48,15 @@ _children: Final = prometheus_client.Gauge(
 
 def request_answered(route: str, method: str, status: int, seconds: float) -> None:
     """Count a request; `route` is the pattern, never the path."""
-    _requests.labels(route, method, str(status)).inc()
-    _latency.labels(route).observe(seconds)
+    count, latency = _of_request(route, method, status)
+    count.inc()
+    latency.observe(seconds)
+
+
+@functools.cache
+def _of_request(route: str, method: str, status: int) -> tuple[prometheus_client.Counter, prometheus_client.Histogram]:
+    # Looking them up by their labels costs more than counting.
+    return _requests.labels(route, method, str(status)), _latency.labels(route)
 
 
 def job_ended(seconds: float | None) -> None:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A job is followed over the status WebSocket: frames, messages and close codes."""
 
+import json
+
 import programs
 import pytest
 import streams
 from api import Api
 from clouds import Cloud
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 pytestmark = pytest.mark.acceptance
 
@@ -87,3 +90,65 @@ def test_a_cancelled_job_ends_its_stream(cloud: Cloud, api: Api) -> None:
         messages, code = streams.hear_all(socket)
     assert messages[-1]["data"]["status"] == "CANCELLED"
     assert code == 4002
+
+
+def opened(api: Api) -> str:
+    """Return a job that waits for its program: it changes only when somebody changes it."""
+    job = api.post("/Jobs", json={"backend": {"name": "ibmq_qasm_simulator"}, "allowObjectStorage": True})
+    return str(job["id"])
+
+
+def test_a_change_by_another_process_is_told(cloud: Cloud, api: Api) -> None:
+    """The command line writes to the database by itself; who follows another job hears nothing of it."""
+    job, other = opened(api), opened(api)
+    with streams.dial(cloud, job) as socket, streams.dial(cloud, other) as still:
+        for one in (socket, still):
+            streams.authenticate(one, api.access)
+            assert streams.hear(one) == {"type": "authenticated"}
+            assert streams.hear(one)["data"]["status"] == "CREATING"
+        assert cloud.json("job", "cancel", job)["cancelled"]
+        messages, code = streams.hear_all(socket)
+        assert ([message["data"]["status"] for message in messages], code) == (["CANCELLED"], 4002)
+        api.post(f"/Jobs/{other}/cancel")
+        messages, code = streams.hear_all(still)
+        assert ([message["data"]["status"] for message in messages], code) == (["CANCELLED"], 4002)
+
+
+def test_a_revoked_token_closes_its_streams(cloud: Cloud) -> None:
+    """Within seconds, though nothing happens to the job."""
+    user = cloud.add_user("revoked@example.org")
+    api = cloud.api(user["token"])
+    job = opened(api)
+    with streams.dial(cloud, job) as socket:
+        streams.authenticate(socket, api.access)
+        streams.hear(socket)
+        streams.hear(socket)
+        (token,) = cloud.json("token", "list", "revoked@example.org")
+        cloud.json("token", "revoke", token["id"])
+        assert streams.hear_all(socket) == ([], 1008)
+
+
+def test_pings_are_answered(cloud: Cloud, api: Api) -> None:
+    """Clients end a stream whose server does not answer within ten seconds."""
+    with streams.dial(cloud, opened(api)) as socket:
+        streams.authenticate(socket, api.access)
+        streams.hear(socket)
+        assert socket.ping().wait(60)
+
+
+def test_a_long_message_ends_the_stream(cloud: Cloud, api: Api) -> None:
+    """No client has much to say."""
+    with streams.dial(cloud, opened(api)) as socket:
+        socket.send("a" * 100_000)
+        assert streams.hear_all(socket) == ([], 1009)
+
+
+@pytest.mark.parametrize("base", ["", "/api"])
+def test_live_data_are_refused(cloud: Cloud, api: Api, base: str) -> None:
+    """Before the upgrade, in the words of the other errors."""
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://127.0.0.1:{cloud.port}{base}/jobs/{opened(api)}/live_data", proxy=None)
+
+    answer = refused.value.response
+    assert answer.status_code == 404
+    assert json.loads(answer.body or b"")["error"]["code"] == 1010

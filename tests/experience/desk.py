@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import conformance
 import httpx
 import msgspec
 from starlette.testclient import TestClient
@@ -248,6 +249,7 @@ def open_desk(town: Town, tokens: dict[str, str], folder: Path, **settings: Any)
     pool: Any = _Pool()
     worker: Any = _Worker()
     with TestClient(app.build(town.store, pool, chosen, worker)) as http:
+        http.event_hooks = {"response": [conformance.check]}
         yield Desk(town, tokens, http)
 
 
@@ -305,5 +307,15 @@ def all_paths(**wanted: Any) -> list[tuple[Route, str]]:
 
 def filled(path: str, **names: str) -> str:
     """Fill the parameters of a path: the usual place and device unless `names` says otherwise."""
-    usual = {"hub": "ibm-q", "group": "open", "project": "main", "device": "device", "job": "0" * 24, "name": "0" * 24}
+    usual = {
+        "hub": "ibm-q",
+        "group": "open",
+        "project": "main",
+        "device": "device",
+        "job": "0" * 24,
+        "name": "0" * 24,
+        "code": "0" * 24,
+        "execution": "0" * 24,
+        "user": "0" * 24,
+    }
     return path.format(**usual | names)

@@ -287,7 +287,7 @@ def test_inline_jobs_can_be_downloaded_too(desk: Desk, url: str) -> None:
         ({"backend": {"name": "device"}, "allowObjectStorage": False}, 400, 1001),
         ({"backend": {"name": "nothing"}, "allowObjectStorage": True}, 404, 3100),
         ({"backend": {"name": "hidden"}, "allowObjectStorage": True}, 404, 3100),
-        ({"backend": {"name": "device"}, "qasms": [{"qasm": "x"}]}, 400, 1010),
+        ({"backend": {"name": "device"}, "qasms": [{"text": "x"}]}, 400, 1000),
         ({"backend": {"name": "device"}, "qObject": {}}, 400, 8000),
         ({"backend": {"name": "device"}, "qObject": PROGRAM | {"experiments": []}}, 400, 8000),
         ({"backend": {"name": "device"}, "qObject": PROGRAM | {"type": "VERSE"}}, 400, 8000),

@@ -251,3 +251,12 @@ def test_lists_never_show_jobs_of_others(desk: Desk) -> None:
     for path in ("/Jobs", "/Jobs/v/1", "/Jobs/status", "/Jobs/status/v/1"):
         for where in ({}, {"id": job}, {"userId": desk.town.bob.user_id}, {"or": [{"id": job}, {"id": {"neq": ""}}]}):
             assert desk.listed(path, where=where) == []
+
+
+@pytest.mark.parametrize("where", [{}, {"userId": "somebody"}, {"status": "NONE"}, {"id": {"inq": []}}, {"": {}}])
+def test_a_foreign_project_is_refused_whatever_the_filter_says(desk: Desk, where: dict[str, Any]) -> None:
+    """Also where no job could match, so that nothing would have to be read."""
+    place = "/Network/annex/Groups/main/Projects/main"
+    for tail in ("", "/v/1", "/status", "/status/v/1"):
+        answer = desk.ask("GET", f"{place}/Jobs{tail}", params={"filter": json.dumps({"where": where})})
+        desks.error(answer, 404, 3001)

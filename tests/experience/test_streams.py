@@ -2,6 +2,7 @@
 """The status WebSocket: greeting, order of messages, frames, close codes, and what is pushed when."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,16 +10,34 @@ from typing import Any
 import desk as desks
 import pytest
 from desk import Desk
-from starlette.testclient import WebSocketTestSession
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.testclient import WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
 import factories
-from chandelier.experience import stream
+from chandelier.experience import stream, watch
 from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import FAILED, FINAL, State
+from chandelier.tenancy import users
 
-ENDED, NOT_FOUND, POLICY = 4002, 4003, 1008
+ENDED, NOT_FOUND, POLICY, CROWDED = 4002, 4003, 1008, 1013
 NEW, OLD = "/v/1", ""
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["type", "data", "a"]), inner),
+    max_leaves=8,
+)
+#: First messages, nearly right and not at all; none of them has a token that is valid.
+GREETINGS = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200),
+    JSON.map(json.dumps),
+    st.fixed_dictionaries({"type": st.text() | st.just("authentication"), "data": JSON}).map(json.dumps),
+    st.text(alphabet="0123456789abcdef", max_size=128).map(
+        lambda token: json.dumps({"type": "authentication", "data": token}).encode()
+    ),
+)
 FORMS = ("/jobs/{}/status", "/api/Jobs/{}/status", "/JOBS/{}/STATUS")
 
 
@@ -237,11 +256,17 @@ def test_who_says_nothing_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch)
         assert closed(socket) == POLICY
 
 
-def test_the_last_status_is_repeated(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the real server did, so that a line that is silent for long is known to be dead."""
-    monkeypatch.setattr(stream, "_REPEAT_SECONDS", 0.01)
-    with followed(desk, desk.inline()) as socket:
-        assert [hear(socket)["data"]["status"] for _ in range(3)] == ["VALIDATING"] * 3
+def test_nothing_is_repeated(desk: Desk) -> None:
+    """Rings for everybody, and for the job itself, tell nothing that was told; nor does the time."""
+    job = desk.inline()
+    with followed(desk, job) as socket:
+        hear(socket)
+        for _ in range(20):
+            desk.store.bell.ring_all()
+            desk.store.bell.ring(f"job:{job}")
+        desk.post(f"/Jobs/{job}/cancel")
+        assert hear(socket)["data"]["status"] == "CANCELLED"
+        assert closed(socket) == ENDED
 
 
 def test_what_the_client_says_later_is_ignored(desk: Desk) -> None:
@@ -266,11 +291,134 @@ def test_a_client_may_leave_at_any_time(desk: Desk) -> None:
     with followed(desk, job) as socket:
         hear(socket)
 
-    assert set(desk.store.bell._listeners) == {"network"}  # the memory of names listens as long as the cloud stands
+    deadline = time.monotonic() + 30
+    while len(desk.store.bell._ears) > 1 and time.monotonic() < deadline:  # the watch goes when all have gone
+        pass
+    assert not desk.store.bell._listeners
+    assert len(desk.store.bell._ears) == 1  # what the cloud remembers listens as long as it stands
 
 
 def test_another_path_has_no_stream(desk: Desk) -> None:
     """The upgrade is refused."""
-    for path in ("/jobs/x/live_data", "/jobs", "/"):
+    for path in ("/jobs", "/"):
         with pytest.raises(WebSocketDisconnect), desk.http.websocket_connect(path):
             raise AssertionError(path)
+
+
+@pytest.mark.parametrize("path", ["/jobs/x/live_data", "/api/Jobs/x/live_data", "/jobs/x/live_data/"])
+def test_live_data_are_refused_before_the_upgrade(desk: Desk, path: str) -> None:
+    """In the words of the other errors; the client then does without."""
+    with pytest.raises(WebSocketDenialResponse) as refused, desk.http.websocket_connect(path):
+        raise AssertionError(path)
+
+    desks.error(refused.value, 404, 1010)
+
+
+def test_live_data_are_refused_by_servers_that_know_no_words_for_it(desk: Desk) -> None:
+    """The ASGI server then answers with a bare 403."""
+    assert asked(desk, "/jobs/x/live_data", []) == [{"type": "websocket.close", "code": 1000, "reason": ""}]
+
+
+def test_one_user_may_have_so_many_streams(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is closed with "try again later"; others may, and so may the user when one has ended."""
+    monkeypatch.setattr(watch, "_MOST_OF_USER", 2)
+    one, two = desk.inline(), desk.inline()
+    with followed(desk, one) as first, followed(desk, two) as second:
+        hear(first)
+        hear(second)
+        with followed(desk, one) as third:
+            assert closed(third) == CROWDED
+        with followed(desk, one, who="root") as other:
+            assert hear(other)["data"]["id"] == one
+        desk.post(f"/Jobs/{two}/cancel")
+        assert hear(second)["data"]["status"] == "CANCELLED"
+        with followed(desk, one) as third:
+            assert hear(third)["data"]["id"] == one
+
+
+def test_a_server_may_have_so_many_streams(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is refused before the upgrade, so that requests still get through; the client polls then."""
+    monkeypatch.setattr(stream, "_MOST", 1)
+    job = desk.inline()
+    with followed(desk, job) as socket:
+        hear(socket)
+        with pytest.raises(WebSocketDenialResponse) as refused, dialled(desk, job):
+            raise AssertionError
+        desks.error(refused.value, 429, 1007)
+    with followed(desk, job) as socket:
+        assert hear(socket)["data"]["id"] == job
+
+
+@pytest.mark.parametrize("round_seconds", [0.05, 3600.0])
+def test_a_token_that_is_revoked_closes_its_streams(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, round_seconds: float
+) -> None:
+    """On the round at the latest, and before the next message; streams of other tokens go on."""
+    monkeypatch.setattr(watch, "_ROUND_SECONDS", round_seconds)
+    job = desk.inline()
+    text, token = desk.store.write(lambda tx: users.issue(tx, desk.town.ann.user_id, "access", desks.now()))
+    desk.tokens["lost"] = text
+    with followed(desk, job, who="lost") as lost, followed(desk, job) as kept:
+        hear(lost)
+        hear(kept)
+        desk.store.write(lambda tx: users.revoke(tx, token.id, desks.now()))
+        if round_seconds > 1:
+            desk.post(f"/Jobs/{job}/cancel")
+        assert closed(lost) == POLICY
+        if round_seconds < 1:
+            desk.post(f"/Jobs/{job}/cancel")
+        assert hear(kept)["data"]["status"] == "CANCELLED"
+
+
+def test_a_shared_job_is_told_while_it_is_shared(desk: Desk) -> None:
+    """Whoever may read it may follow it; no longer, and the next change closes the stream."""
+    job = records.JobId(desk.inline(shareLevel="project"))
+    with followed(desk, job, who="bob") as socket:
+        assert hear(socket)["data"]["id"] == job
+        desk.store.write(lambda tx: records.note(tx, job, share_level=None))
+        desk.post(f"/Jobs/{job}/cancel")
+        assert closed(socket) == NOT_FOUND
+
+
+def test_a_new_place_in_the_queue_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the round; the state is the same."""
+    monkeypatch.setattr(watch, "_ROUND_SECONDS", 0.05)
+    first = desk.brought(State.QUEUED)
+    second = desk.inline()
+    desk.validate()
+    with followed(desk, second) as new, followed(desk, second, OLD) as old:
+        assert hear(new)["data"]["infoQueue"] == {"status": "PENDING_IN_QUEUE", "position": 2}
+        assert hear(old)["data"]["infoQueue"] == {"status": "PENDING_IN_QUEUE", "position": 2}
+        desk.post(f"/Jobs/{first}/cancel")
+        for socket, status in ((new, "QUEUED"), (old, "RUNNING")):
+            document = hear(socket)["data"]
+            assert document["status"] == status
+            assert document["infoQueue"] == {"status": "PENDING_IN_QUEUE", "position": 1}
+
+
+@given(first=GREETINGS)
+@settings(max_examples=60)
+def test_any_first_message_is_an_authentication_or_ends_the_stream(desk: Desk, first: str | bytes) -> None:
+    """Whatever it is; nothing of the job is told."""
+    event = {"type": "websocket.receive", ("text" if isinstance(first, str) else "bytes"): first}
+    answers = asked(desk, f"/jobs/{'0' * 24}/status/v/1", [event])
+
+    assert [answer["type"] for answer in answers] == ["websocket.accept", "websocket.close"]
+    assert answers[-1]["code"] == POLICY
+
+
+def asked(desk: Desk, path: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is answered to what a client sends on a WebSocket before it is gone."""
+    sent: list[dict[str, Any]] = []
+    arriving = iter([{"type": "websocket.connect"}, *events])
+
+    async def receive() -> dict[str, Any]:
+        return next(arriving, {"type": "websocket.disconnect", "code": 1005})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": path, "root_path": "", "query_string": b"", "headers": [], "state": {}}
+    assert desk.http.portal is not None
+    desk.http.portal.call(desk.http.app, scope, receive, send)
+    return sent

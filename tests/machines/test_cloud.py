@@ -57,6 +57,7 @@ class Known(msgspec.Struct):
     owner: str
     device: str
     state: State
+    created: datetime
     holder: str | None = None
     deleted: bool = False
     deaths: int = 0
@@ -85,7 +86,7 @@ class Cloud(RuleBasedStateMachine):
         self.town = msgspec.structs.replace(town, store=self.store)
         self.latest = self.now = factories.NOW
         self.known: dict[JobId, Known] = {}
-        self.last_created = datetime.min.replace(tzinfo=self.now.tzinfo)
+        self.last_created: dict[str, datetime] = {}
         self.paused = False
         self.claims: list[Claim] = []
         self.ghosts: list[Claim] = []
@@ -111,9 +112,9 @@ class Cloud(RuleBasedStateMachine):
 
     def came(self, job: Job) -> JobId:
         """Let the model know of a new job."""
-        assert job.created > self.last_created
-        self.last_created = job.created
-        self.known[job.id] = Known(job.user_id, job.device_id, job.state)
+        assert job.user_id not in self.last_created or job.created > self.last_created[job.user_id]
+        self.last_created[job.user_id] = job.created
+        self.known[job.id] = Known(job.user_id, job.device_id, job.state, job.created)
         return job.id
 
     def moved(self, job_id: JobId, state: State) -> None:
@@ -229,7 +230,8 @@ class Cloud(RuleBasedStateMachine):
 
     def waiting(self, state: State) -> list[JobId]:
         """Return the jobs in a state that nobody holds, oldest first."""
-        return [job_id for job_id, known in self.known.items() if known.state is state and known.holder is None]
+        free = [job_id for job_id, known in self.known.items() if known.state is state and known.holder is None]
+        return sorted(free, key=lambda job_id: (self.known[job_id].created, job_id))
 
     @rule(target=held, runs=st.booleans(), times=st.integers(1, 4), how=endings | st.none())
     def work(self, runs: bool, times: int, how: str | None) -> Any:

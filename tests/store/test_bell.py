@@ -129,3 +129,32 @@ def test_listeners_come_and_go_while_others_ring(bell: Bell) -> None:
 
     assert failures == []
     assert not bell._listeners
+
+
+def test_who_overhears_is_told_the_topics_of_each_ring(bell: Bell) -> None:
+    """Once a ring, whatever they are; a ring for everybody has none; nothing is heard after the end."""
+    heard: list[frozenset[str] | None] = []
+    stop = bell.overhear(heard.append)
+    bell.ring("job:1", "queue", "queue")
+    bell.ring()
+    bell.ring_all()
+    stop()
+    stop()
+    bell.ring("job:1")
+
+    assert heard == [frozenset({"job:1", "queue"}), None]
+
+
+def test_an_ear_that_fails_harms_no_other(bell: Bell) -> None:
+    """Neither those who listen nor who rings."""
+    heard: list[frozenset[str] | None] = []
+
+    def fail(_topics: frozenset[str] | None) -> None:
+        raise RuntimeError("the loop is closed")
+
+    bell.overhear(fail)
+    bell.overhear(heard.append)
+    bell.ring("queue")
+    bell.ring_all()
+
+    assert heard == [frozenset({"queue"}), None]

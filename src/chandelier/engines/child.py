@@ -21,8 +21,21 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
+from qiskit.circuit import QuantumCircuit
+
 from chandelier import errors
-from chandelier.engines import aer, circuits, cost, limits, methods, programs, routes, validation
+from chandelier.engines import (
+    aer,
+    circuits,
+    compiler,
+    cost,
+    limits,
+    methods,
+    picture,
+    programs,
+    routes,
+    validation,
+)
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, results, tasks
 
@@ -111,12 +124,26 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
 
 
 def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
+    drawn = None if task.converted is None else _compile(task, Path(task.converted), kept)
     program, _, ways = _prepare(task, kept)
-    return tasks.Accepted(
+    accepted = tasks.Accepted(
         summary=programs.summary(program, sum(way.device_seconds for way in ways)),
         seconds=sum(way.plan.seconds for way in ways),
         memory_bytes=max(way.plan.memory_bytes for way in ways),
     )
+    if drawn is not None and task.picture is not None and (drawing := picture.png(drawn)) is not None:
+        _write(Path(task.picture), drawing)
+    return accepted
+
+
+def _compile(task: tasks.Validate, converted: Path, kept: Kept) -> QuantumCircuit:
+    """Make the Qobj of a job's texts, which is the program from now on; return what the first of them says."""
+    kept.forget()
+    compiled = compiler.compiled(_read(Path(task.program)), targets.load(task.device), job_id=task.job_id)
+    _write(converted, compiled.program)
+    kept.program = programs.open_(compiled.program)
+    kept.job_id = task.job_id
+    return compiled.circuits[0]
 
 
 def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:

@@ -15,7 +15,7 @@ import msgspec
 from chandelier.devices import Device
 from chandelier.jobs import lifecycle
 from chandelier.jobs.lifecycle import State
-from chandelier.jobs.records import Job
+from chandelier.jobs.records import Job, Kind
 from chandelier.tenancy.access import Available, Principal
 from chandelier.tenancy.network import DEFAULT_GROUP, DEFAULT_HUB, DEFAULT_PROJECT, Place
 from chandelier.tenancy.users import Login, User
@@ -41,6 +41,10 @@ _USER_TYPE: Final[Document] = {
     "credit": {"credits": _ENDLESS},
     "delete": False,
 }
+
+
+#: Jobs by OpenQASM text are older than the word and have none. Source: protocol 5.1.
+_KINDS: Final[Mapping[Kind, str | None]] = {"q-object": "q-object", _EXTERNAL: _EXTERNAL, "qasm": None}
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -232,7 +236,6 @@ def status(job: Job, facts: Facts, *, versioned: bool) -> Document:
     """Return the reduced view of a job, for status calls and lists. Source: protocol 5.3 and 6.3."""
     document = {
         "id": job.id,
-        "kind": _EXTERNAL if versioned else job.kind,
         "status": str(job.state if versioned else UNVERSIONED[job.state]),
         "creationDate": date(job.created),
         "backend": {"id": facts.device.id, "name": facts.device.name},
@@ -243,6 +246,7 @@ def status(job: Job, facts: Facts, *, versioned: bool) -> Document:
         "liveDataEnabled": job.live_data,
     }
     optional = {
+        "kind": _EXTERNAL if versioned else _KINDS[job.kind],
         "name": job.name,
         "shareLevel": job.share_level,
         "experimentTag": job.experiment_tag,

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 
 from chandelier import devices, errors
-from chandelier.experience import documents, network, shelf, storage
+from chandelier.experience import network, shelf, storage, texts
 from chandelier.experience.documents import Document
-from chandelier.gateway import Call, Json
+from chandelier.gateway import Call, Encoded, Json
 from chandelier.jobs import intake, outcomes, records
-from chandelier.jobs.intake import Limits
+from chandelier.jobs.intake import Asked, Limits
 from chandelier.jobs.records import Draft, Job
 from chandelier.tenancy import access
 
@@ -39,6 +39,8 @@ class Submission(msgspec.Struct, frozen=True, rename="camel"):
     qasms: msgspec.Raw = msgspec.field(default_factory=_nothing)
     allow_object_storage: bool | None = None
     shots: int | None = None
+    seed: int | str | None = None
+    max_credits: int | None = None
     name: str | None = None
     tags: list[str] | None = None
     share_level: str | None = None
@@ -67,18 +69,23 @@ def submit(call: Call) -> Json:
             device,
             bytes(submission.q_object),
             draft=draft,
-            limits=_limits(call),
+            limits=limits(call),
             now=call.now,
             shots=submission.shots,
         )
         document = shelf.document(call, job, versioned=False, whole=True)
         return Json(document | inline(call, job))
     if bytes(submission.qasms) != b"null":
-        raise errors.Invalid("Jobs by OpenQASM text are not available on this server yet. Submit a Qobj instead.", 1010)
+        asked = Asked(bytes(submission.qasms), submission.shots, submission.seed, submission.max_credits)
+        job = intake.submit_texts(
+            call.store, call.principal, place, device, asked, draft=draft, limits=limits(call), now=call.now
+        )
+        document = shelf.document(call, job, versioned=False, whole=True)
+        return Json(document | inline(call, job))
     if not submission.allow_object_storage:
         raise errors.Invalid("Send the program as `qObject`, or ask for an upload: `allowObjectStorage`.", 1001)
     job = call.store.write(
-        lambda tx: intake.open_(tx, call.principal, place, device, draft=draft, limits=_limits(call), now=call.now)
+        lambda tx: intake.open_(tx, call.principal, place, device, draft=draft, limits=limits(call), now=call.now)
     )
     document = shelf.document(call, job, versioned=True, whole=True)
     document["objectStorageInfo"] |= {
@@ -110,14 +117,14 @@ def get_unversioned(call: Call) -> Json:
     return Json(document | inline(call, job))
 
 
-def status_versioned(call: Call) -> Json:
+def status_versioned(call: Call) -> Encoded:
     """Return a job's state."""
-    return Json(shelf.document(call, shelf.shown(call), versioned=True, whole=False))
+    return shelf.status(call, versioned=True)
 
 
-def status_unversioned(call: Call) -> Json:
+def status_unversioned(call: Call) -> Encoded:
     """Return a job's state as clients before 2020 expect it."""
-    return Json(shelf.document(call, shelf.shown(call), versioned=False, whole=False))
+    return shelf.status(call, versioned=False)
 
 
 def cancel(call: Call) -> Json:
@@ -153,7 +160,7 @@ def delete(call: Call) -> Json:
 
 def properties(call: Call) -> Json:
     """Return the device's properties that the job was run with; `{}` for simulators."""
-    return Json(devices.document(call.store, shelf.shown(call).calibration).properties or {})
+    return Json(devices.properties(call.store, shelf.shown(call).calibration))
 
 
 def upload_url(call: Call) -> Json:
@@ -164,8 +171,8 @@ def upload_url(call: Call) -> Json:
 def download_url(call: Call) -> Json:
     """Return a URL to download the program from, unchanged."""
     job = shelf.shown(call)
-    if not call.store.objects.exists("programs", job.id):
-        raise errors.NotFound("Nothing was uploaded for this job.", 3253)
+    if not call.store.objects.exists(outcomes.program_of(job), job.id):
+        raise errors.NotFound("Nothing was uploaded for this job, or its texts are not read yet.", 3253)
     return Json({"url": storage.download_url(call, "programs", job.id)})
 
 
@@ -183,14 +190,11 @@ def result_downloaded(call: Call) -> Json:
 
 
 def inline(call: Call, job: Job) -> Document:
-    """Return what only the unversioned full view has: a job's executions and, of one submitted inline, all it holds."""
-    execution = {
-        "qasm": "",
-        "status": documents.execution_status(job),
-        "executionId": documents.execution_id(job),
-        "result": {},
-    }
-    document: Document = {"qasms": [execution]}
+    """Return what only the unversioned full view has: its texts and, of a job submitted inline, program and result."""
+    if job.kind == "qasm":
+        return texts.presented(call, job)
+    # A Qobj holds no texts; one client would fail at anything in this list (DotQASM, its class of a job).
+    document: Document = {"qasms": []}
     if job.kind != "q-object":
         return document
     # A file that is gone (the job is being deleted, say) must not take the job, or the list it is in, along.
@@ -201,7 +205,7 @@ def inline(call: Call, job: Job) -> Document:
     return document
 
 
-def _limits(call: Call) -> Limits:
+def limits(call: Call) -> Limits:
     """Return what may be submitted."""
     return Limits(call.cloud.rules.max_job_bytes, call.cloud.rules.max_pending_jobs)
 
@@ -214,7 +218,7 @@ def _draft(call: Call, submission: Submission) -> Draft:
         experiment_tag=_short(submission.experiment_tag or "", "experimentTag") or None,
         live_data=bool(submission.live_data_enabled),
         address=call.address,
-        client=_client(call),
+        client=client(call),
     )
 
 
@@ -224,7 +228,7 @@ def _share_level(text: str | None) -> str | None:
     return text
 
 
-def _client(call: Call) -> dict[str, str | None] | None:
+def client(call: Call) -> dict[str, str | None] | None:
     """Return what program submits, as it says itself. Source: protocol 2.4."""
     name, _, version = call.headers.get("x-qx-client-application", "").partition("/")
     return {"name": name[:_MAX_TEXT], "version": version[:_MAX_TEXT] or None} if name else None

@@ -48,8 +48,8 @@ def _list(call: Call, *, versioned: bool, whole: bool) -> Json:
 
 def _carried(found: Sequence[Found]) -> int:
     """Return how many of the first jobs go into one list with their programs and results: at least one."""
-    inline = (entry.job for entry in found)
-    sizes = ((job.input_bytes or 0) + (job.output_bytes or 0) if job.kind == "q-object" else 0 for job in inline)
+    carried = (entry.job if entry.job.kind != "q-object-external-storage" else None for entry in found)
+    sizes = ((job.input_bytes or 0) + (job.output_bytes or 0) if job is not None else 0 for job in carried)
     return max(1, sum(total <= _CARRIED_BYTES for total in itertools.accumulate(sizes)))
 
 

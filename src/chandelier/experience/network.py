@@ -12,8 +12,17 @@ from chandelier.tenancy.network import Place
 
 def place(call: Call) -> Place:
     """Return the place that the path names, or the caller's default place."""
-    names = tuple(call.path.get(level, "") for level in ("hub", "group", "project"))
-    return access.place(call.tx, call.principal, names if all(names) else None)  # type: ignore[arg-type]
+    names = named(call)
+    homes, key = call.cloud.memory.homes, (call.principal.user_id, names)
+    known = homes.get(key)
+    if known is not None:
+        return known
+    return homes.keep(call.tx, key, access.place(call.tx, call.principal, names if all(names) else None))
+
+
+def named(call: Call) -> tuple[str, str, str]:
+    """Return hub, group and project as the path names them, empty where it does not."""
+    return call.path.get("hub", ""), call.path.get("group", ""), call.path.get("project", "")
 
 
 def list_hubs(call: Call) -> Json:

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
@@ -11,17 +12,19 @@ from chandelier.devices import Device
 from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
 from chandelier.experience.filters import Filter
-from chandelier.gateway import Call, Memory
+from chandelier.gateway import Call, Encoded
 from chandelier.jobs import finding, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
+from chandelier.memory import Memory, Told
 from chandelier.store import Transaction
 from chandelier.tenancy import access
 from chandelier.tenancy import network as places
 from chandelier.tenancy.network import Place, ProjectId
 
-_PAGE = 200
+_PAGE: Final = 200
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -61,6 +64,32 @@ def shown(call: Call) -> Job:
     if not access.may_read_job(call.tx, call.principal, job.user_id, job.project_id, job.share_level):
         raise errors.NotFound("Job not found.", 3250)
     return job
+
+
+def status(call: Call, *, versioned: bool) -> Encoded:
+    """Return the reduced view of the job that the path names, and remember it for `recalled`."""
+    job = shown(call)
+    body = _encode(document(call, job, versioned=versioned, whole=False))
+    if call.cloud.store.database.embedded:
+        told = Told(job.user_id, call.cloud.memory.place(call.tx, job.project_id), body)
+        memory = call.cloud.memory
+        recollection = memory.told_waiting if job.state is State.QUEUED else memory.told
+        recollection.keep(call.tx, (job.id, versioned), told)
+    return Encoded(body)
+
+
+def recalled(call: Call, *, versioned: bool) -> bytes | None:
+    """Return what `status` would, if all that decides it is remembered."""
+    memory, key = call.cloud.memory, (call.path["job"], versioned)
+    told = memory.told.get(key) or memory.told_waiting.get(key)
+    principal = call.recognise()
+    if told is None or principal is None or not access.may_act_on_job(principal, told.owner):
+        return None
+    if "project" in call.path:
+        home = memory.homes.get((principal.user_id, network.named(call)))
+        if home is None or home.project_id != told.place.project_id:
+            return None
+    return told.body
 
 
 def document(call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
@@ -112,15 +141,11 @@ class _Lookup:
 
     def device(self, device_id: str) -> Device:
         """Return the device as it was when it was read: its names are right, its state may be old."""
-        known = self._memory.devices.get(device_id) or devices.get_by_id(self._tx, device_id)
-        self._memory.devices[device_id] = known
-        return known
+        return self._memory.device(self._tx, device_id)
 
     def place(self, project_id: str) -> Place:
         """Return the place of a project."""
-        known = self._memory.places.get(project_id) or places.get(self._tx, project_id)
-        self._memory.places[project_id] = known
-        return known
+        return self._memory.place(self._tx, project_id)
 
     def facts(self, call: Call, job: Job, *, steps: bool, position: bool = True) -> Facts:
         placed = position and job.state is State.QUEUED
@@ -174,6 +199,7 @@ def _scan(call: Call, wanted: Filter, query: Query, enough: int | None, *, versi
     lookup = _Lookup(call.tx, call.cloud.memory)
     found: list[Found] = []
     read = 0
+    query = msgspec.structs.replace(query, limit=_PAGE if enough is None else min(enough, _PAGE))
     while enough is None or len(found) < enough:
         page = finding.find(call.tx, query)
         read += page.read
@@ -189,12 +215,13 @@ def _scan(call: Call, wanted: Filter, query: Query, enough: int | None, *, versi
                 "creationDate, backend.name, status, tags or id.",
                 1003,
             )
-        query = msgspec.structs.replace(query, past=page.edge)
+        query = msgspec.structs.replace(query, past=page.edge, limit=_PAGE)
     return found if enough is None else found[:enough]
 
 
 def _query(call: Call, wanted: Filter, *, versioned: bool) -> Query | None:
     """Return what of the filter the indexes can answer; None if nothing can match."""
+    project_ids = _projects(call)  # first: a place that is not the caller's is refused whatever the filter says
     bounds = filters.bounds(wanted.where)
     states = None if bounds.statuses is None else _states(bounds.statuses, versioned=versioned)
     device_ids = None
@@ -206,7 +233,7 @@ def _query(call: Call, wanted: Filter, *, versioned: bool) -> Query | None:
         return None
     return Query(
         user_id=call.principal.user_id,
-        project_ids=_projects(call),
+        project_ids=project_ids,
         device_ids=device_ids,
         states=states,
         created_from=None if bounds.created_from is None else moment(bounds.created_from),
@@ -214,7 +241,6 @@ def _query(call: Call, wanted: Filter, *, versioned: bool) -> Query | None:
         ids=bounds.ids,
         tags=bounds.tags,
         ascending=bool(wanted.order) and not wanted.order[0][1],
-        limit=_PAGE,
     )
 
 

@@ -12,6 +12,7 @@ from chandelier.gateway import Call, Empty, Stored
 from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
+from chandelier.store.objects import Kind
 
 
 def upload_url(call: Call, job: Job) -> str:
@@ -34,6 +35,11 @@ def download_url(call: Call, kind: Literal["programs", "results"], name: str) ->
     return _url(call, "GET", kind, name)
 
 
+def picture_url(call: Call, job: Job) -> str:
+    """Return the URL from which the drawing of a job's text may be downloaded."""
+    return _url(call, "GET", "pictures", job.id)
+
+
 def admit(call: Call) -> Empty:
     """Check that an upload may be sent, before its body is read."""
     _verify(call, "PUT", "programs")
@@ -52,7 +58,7 @@ def upload(call: Call) -> Empty:
 
 
 def download_program(call: Call) -> Stored:
-    """Return a program as it was submitted."""
+    """Return a program as it was submitted, or as its texts were made into one."""
     return _download(call, "programs")
 
 
@@ -61,13 +67,23 @@ def download_result(call: Call) -> Stored:
     return _download(call, "results")
 
 
+def download_picture(call: Call) -> Stored:
+    """Return a drawing as it was made."""
+    _verify(call, "GET", "pictures")
+    name = records.get(call.tx, call.path["name"]).id
+    if not call.store.objects.exists("pictures", name):
+        raise errors.NotFound("This object is not stored (any more).", 3252)
+    return Stored(call.store.objects.path("pictures", name), "image/png")
+
+
 def _download(call: Call, kind: Literal["programs", "results"]) -> Stored:
     _verify(call, "GET", kind)
     job = records.get(call.tx, call.path["name"])
     name = job.id if kind == "programs" else outcomes.result_of(job)
-    if not call.store.objects.exists(kind, name):
+    kept = outcomes.program_of(job) if kind == "programs" else kind
+    if not call.store.objects.exists(kept, name):
         raise errors.NotFound("This object is not stored (any more).", 3252)
-    return Stored(call.store.objects.path(kind, name))
+    return Stored(call.store.objects.path(kept, name))
 
 
 def _verify(call: Call, method: str, kind: str) -> None:
@@ -75,7 +91,7 @@ def _verify(call: Call, method: str, kind: str) -> None:
     call.store.objects.verify(method, kind, call.path["name"], query.get("expires", ""), query.get("signature", ""))
 
 
-def _url(call: Call, method: Literal["GET", "PUT"], kind: Literal["programs", "results"], name: str) -> str:
+def _url(call: Call, method: Literal["GET", "PUT"], kind: Kind, name: str) -> str:
     expires = int(time.time()) + call.cloud.rules.url_seconds
     query = call.store.objects.sign(method, kind, name, expires)
     return call.url(f"/api/objects/{kind}/{name}?{query}")

@@ -5,27 +5,32 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chandelier import errors, telemetry
-from chandelier.experience import shelf
-from chandelier.gateway import Call, Cloud
-from chandelier.jobs import lifecycle
-from chandelier.jobs.records import Job
+from chandelier.experience import glance
+from chandelier.experience.watch import Follower, Watch
+from chandelier.gateway import Cloud
+from chandelier.store.database import Database
+from chandelier.tenancy import access
+from chandelier.tenancy.access import Principal
 
 _log = logging.getLogger(__name__)
 
-_FAILED: Final = 4001
-_JOB_ENDED: Final = 4002
-_JOB_NOT_FOUND: Final = 4003
-_POLICY: Final = 1008
 _PATIENCE_SECONDS: Final = 30.0
-#: The state is looked at, and repeated, this often even if no bell rings.
-_REPEAT_SECONDS: Final = 20.0
+#: Streams that may be open in one process. The server takes more connections than these, so that requests still get
+#: through; clients that are refused a stream poll.
+_MOST: Final = 6000
+#: Longest id that is looked up; ids of jobs are hexadecimal.
+_LONGEST_ID: Final = 24
+
+_AUTHENTICATED: Final = msgspec.json.encode({"type": "authenticated"})
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -33,103 +38,150 @@ class _Message(msgspec.Struct, frozen=True):
     data: str = ""
 
 
-class Stream:
-    """One client that follows one job."""
+_greeting: Final = msgspec.json.Decoder(_Message)
 
-    def __init__(self, cloud: Cloud, socket: WebSocket, *, versioned: bool) -> None:
+
+class Outbox:
+    """What one client has still to be told: the last message alone, so that one who does not read costs no memory."""
+
+    __slots__ = ("_code", "_message", "_sending", "_socket")
+
+    def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
-        self._call = Call(cloud, socket)
-        self._versioned = versioned
-        self._news = asyncio.Event()
+        self._message: bytes | None = None
+        self._code: int | None = None
+        self._sending: asyncio.Task[None] | None = None
 
-    async def follow(self) -> None:
-        """Greet, learn who asks, then tell each change until the job has ended or the client is gone."""
-        await self._socket.accept()
-        telemetry.stream_opened()
+    def tell(self, message: bytes | None, code: int | None) -> None:
+        """Send a message, if there is one, then close, if there is a code; return at once."""
+        self._message = message or self._message
+        self._code = code or self._code
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+
+    def drop(self) -> None:
+        """Send nothing more."""
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def _send(self) -> None:
         try:
-            await self._socket.close(await self._serve())
+            # Binary frames: clients up to 0.13 cannot read text frames (traps 2).
+            while self._message is not None:
+                message, self._message = self._message, None
+                await self._socket.send_bytes(message)
+            if self._code is not None:
+                await self._socket.close(self._code)
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # the client is gone, which whoever listens to it learns too
+        finally:
+            self._sending = None
+
+
+class Streams:
+    """The door for those who follow jobs.
+
+    Args:
+        crowded: The answer to one too many.
+    """
+
+    def __init__(self, cloud: Cloud, crowded: Response) -> None:
+        self._cloud = cloud
+        self._crowded = crowded
+        self._watch = Watch(cloud)
+        self._open = 0
+
+    def follower(self, *, versioned: bool) -> Callable[[WebSocket], Awaitable[None]]:
+        """Return what follows a job for each WebSocket that is opened."""
+
+        async def follow(socket: WebSocket) -> None:
+            if self._open >= _MOST:
+                await deny(socket, self._crowded)
+                return
+            self._open += 1
+            telemetry.stream_opened()
+            try:
+                await self._follow(socket, versioned=versioned)
+            finally:
+                telemetry.stream_closed()
+                self._open -= 1
+
+        return follow
+
+    async def _follow(self, socket: WebSocket, *, versioned: bool) -> None:
+        """Greet, learn who asks, then have each change told until the job has ended or the client is gone."""
+        try:
+            await socket.accept()
+            code = await self._serve(socket, versioned=versioned)
+            if code is not None:
+                await socket.close(code)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the client is gone
         except Exception:  # noqa: BLE001  # the last resort: nobody else would hear of it
             _log.exception("A status stream failed")
-            with contextlib.suppress(RuntimeError):
-                await self._socket.close(_FAILED)
-        finally:
-            telemetry.stream_closed()
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await socket.close(glance.FAILED)
 
-    async def _serve(self) -> int:
-        """Return the code with which to close."""
+    async def _serve(self, socket: WebSocket, *, versioned: bool) -> int | None:
+        """Return the code with which to close; None if the client is gone, or the watch had the last word."""
         try:
-            await asyncio.wait_for(self._authenticate(), _PATIENCE_SECONDS)
-        except (errors.Unauthenticated, msgspec.DecodeError, UnicodeDecodeError, RecursionError, TimeoutError):
-            return _POLICY
-        loop = asyncio.get_running_loop()
-        topic = f"job:{self._call.path['job']}"
-        # Listening begins before the first look, so that no change falls between them.
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(self._news.set)
-
-        stop = self._call.store.bell.listen(topic, wake)
-        gone = asyncio.create_task(self._until_gone())
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                token, principal = await self._authenticate(socket)
+        except (errors.Unauthenticated, msgspec.DecodeError, UnicodeError, RecursionError, TimeoutError):
+            return glance.POLICY
+        await socket.send_bytes(_AUTHENTICATED)
+        job = socket.path_params["job"]
+        if not (job.isascii() and job.isalnum() and len(job) <= _LONGEST_ID):
+            return glance.JOB_NOT_FOUND
+        outbox = Outbox(socket)
+        follower = Follower(job, principal.user_id, token, outbox.tell, versioned=versioned)
         try:
-            return await self._tell(gone)
-        except (errors.NotFound, errors.Invalid):  # no job, or an id that the database cannot even look up
-            return _JOB_NOT_FOUND
+            self._watch.join(follower)
+        except errors.LimitReached:
+            return glance.CROWDED
+        try:
+            await _until_gone(socket)
         finally:
-            stop()
-            gone.cancel()
+            self._watch.leave(follower)
+            outbox.drop()
+        return None
 
-    async def _authenticate(self) -> None:
-        message = await self._socket.receive()
+    async def _authenticate(self, socket: WebSocket) -> tuple[str, Principal]:
+        message = await socket.receive()
         if message["type"] != "websocket.receive":
             raise WebSocketDisconnect
-        greeting = msgspec.json.decode(message.get("text") or message.get("bytes") or b"", type=_Message)
-        await run_in_threadpool(self._authenticate_as, greeting.data)
-        await self._send({"type": "authenticated"})
-
-    def _authenticate_as(self, token: str) -> None:
-        with self._call:
-            self._call.authenticate_as(token)
-
-    async def _tell(self, gone: asyncio.Task[None]) -> int:
-        last: dict[str, Any] = {}
-        while True:
-            self._news.clear()
-            job, document = await run_in_threadpool(self._look)
-            if document != last:
-                await self._send({"type": "job-status", "data": document})
-                last = document
-            if job.state in lifecycle.FINAL:
-                return _JOB_ENDED
-            waiting = asyncio.create_task(self._news.wait())
-            await asyncio.wait({waiting, gone}, timeout=_REPEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                waiting.cancel()
-                raise WebSocketDisconnect
-            if not waiting.done():
-                waiting.cancel()
-                last = {}
-
-    def _look(self) -> tuple[Job, dict[str, Any]]:
-        with self._call:
-            job = shelf.own(self._call)
-            return job, shelf.document(self._call, job, versioned=self._versioned, whole=False)
-
-    async def _until_gone(self) -> None:
-        # Whatever else the client says is not for us (protocol 7.1 knows no further message).
-        while (await self._socket.receive())["type"] != "websocket.disconnect":
-            pass
-
-    async def _send(self, document: dict[str, Any]) -> None:
-        # Binary frames: clients up to 0.13 cannot read text frames (traps 2).
-        await self._socket.send_bytes(msgspec.json.encode(document))
+        token = _greeting.decode(message.get("text") or message.get("bytes") or b"").data
+        database = self._cloud.store.database
+        if database.embedded:
+            return token, _known(database, token)
+        return token, await run_in_threadpool(_known, database, token)
 
 
-def follower(cloud: Cloud, *, versioned: bool) -> Callable[[WebSocket], Awaitable[None]]:
-    """Return what follows a job for each WebSocket that is opened."""
+def denier(answer: Response) -> Callable[[WebSocket], Awaitable[None]]:
+    """Return what refuses each WebSocket before it is opened."""
 
-    async def follow(socket: WebSocket) -> None:
-        await Stream(cloud, socket, versioned=versioned).follow()
+    async def refuse(socket: WebSocket) -> None:
+        await deny(socket, answer)
 
-    return follow
+    return refuse
+
+
+async def deny(socket: WebSocket, answer: Response) -> None:
+    """Refuse a WebSocket before it is opened: with an answer, or, where the server cannot give one, a bare 403."""
+    extensions: dict[str, Any] = socket.scope.get("extensions") or {}
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        if "websocket.http.response" in extensions:
+            await socket.send_denial_response(answer)
+        else:
+            await socket.close()
+
+
+def _known(database: Database, token: str) -> Principal:
+    with database.reading() as tx:
+        return access.authenticate(tx, token, datetime.now(UTC))
+
+
+async def _until_gone(socket: WebSocket) -> None:
+    # Whatever else the client says is not for us (protocol 7.1 knows no further message).
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass

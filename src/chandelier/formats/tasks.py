@@ -30,15 +30,19 @@ class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
     Attributes:
         job_id: Names the job; the child keeps the program opened last, so that a `Run` of the same job need not
             open it again.
-        program: Path of the Qobj as it was submitted.
+        program: Path of the Qobj as it was submitted, or of `formats.texts.Texts`.
         device: Path of a `formats.device.DeviceDocument`. The file never changes; a new calibration has a new path.
         limits: What the check may use, and what `predicted` is held against.
+        converted: For OpenQASM texts: where to write the Qobj that they are made into, and which is to be run.
+        picture: For OpenQASM texts: where to write a drawing of the first of them (PNG); it may be left undone.
     """
 
     job_id: str
     program: str
     device: str
     limits: Limits
+    converted: str | None = None
+    picture: str | None = None
 
 
 class Run(msgspec.Struct, frozen=True, tag="run", tag_field="op"):

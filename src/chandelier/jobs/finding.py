@@ -104,6 +104,14 @@ def find_all(tx: Transaction, query: Query) -> list[Job]:
     return jobs
 
 
+def list_of_code(tx: Transaction, code_id: str, limit: int) -> list[Job]:
+    """Return the jobs that run a code, the newest first."""
+    jobs = tables.jobs.c
+    statement = sa.select(*records.COLUMNS).where(jobs.code_id == code_id, jobs.deleted.is_(None))
+    newest = statement.order_by(jobs.created.desc(), jobs.id.desc()).limit(limit)
+    return records.jobs_of(tx, tx.execute(newest).all())
+
+
 def _read(
     tx: Transaction, query: Query, ids: Iterable[str], bounds: Iterable[sa.ColumnElement[bool]] = ()
 ) -> list[Job]:

@@ -5,6 +5,7 @@ Only the program's envelope is looked at here. Whatever is wrong inside the prog
 a worker has opened it.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -12,11 +13,11 @@ import msgspec
 
 from chandelier import errors
 from chandelier.devices import Device
-from chandelier.formats import qobj
-from chandelier.jobs import finding, records
+from chandelier.formats import qobj, texts
+from chandelier.jobs import codes, finding, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
-from chandelier.jobs.records import Draft, Job
+from chandelier.jobs.records import Draft, Job, JobId
 from chandelier.store import Store, Transaction
 from chandelier.tenancy.access import Principal
 from chandelier.tenancy.network import Place
@@ -35,6 +36,22 @@ class Limits(msgspec.Struct, frozen=True):
 
     program_bytes: int
     pending_jobs: int
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Programs by OpenQASM text, as a request asks for them.
+
+    Attributes:
+        qasms: JSON list of the programs.
+        shots: Repetitions of each, where they do not say themselves.
+        seed: For the programs that have none of their own; one client sends digits.
+        max_credits: Most credits that the job may cost, which here is repeated and no more.
+    """
+
+    qasms: bytes
+    shots: int | None = None
+    seed: int | str | None = None
+    max_credits: int | None = None
 
 
 def submit(
@@ -65,7 +82,6 @@ def submit(
         program = _with_shots(program, shots)
         envelope = qobj.decode_envelope(program)
     job_id = records.new_id()
-    store.objects.put("programs", job_id, program)
 
     def work(tx: Transaction) -> Job:
         _check_pending(tx, principal, device, limits)
@@ -83,6 +99,63 @@ def submit(
             **_known(envelope, program),
         )
 
+    return _keep(store, job_id, program, work)
+
+
+def submit_texts(
+    store: Store,
+    principal: Principal,
+    place: Place,
+    device: Device,
+    asked: Asked,
+    *,
+    draft: Draft,
+    limits: Limits,
+    now: datetime,
+    code: codes.Draft | None = None,
+) -> Job:
+    """Take programs by OpenQASM text that came with the request; the answer is a promise that they will be run.
+
+    Args:
+        code: What to keep the text as, for clients that look it up again.
+
+    Raises:
+        errors.Invalid: They are not as documented, or have more qubits than the device: one client knows that only
+            as an answer to its request.
+        errors.TooLarge: The programs are over the size limit.
+        errors.LimitReached: The user has too many jobs on the device.
+    """
+    check_size(len(asked.qasms), limits)
+    gathered = texts.gather(asked.qasms, asked.shots, asked.seed, asked.max_credits)
+    if any(texts.declared(text.qasm)[0] > device.qubits for text in gathered.qasms):
+        raise errors.Invalid(texts.too_wide(device.name, device.qubits), 8005)
+    program = texts.encode(gathered)
+    job_id = records.new_id()
+
+    def work(tx: Transaction) -> Job:
+        _check_pending(tx, principal, device, limits)
+        kept = None if code is None else codes.create(tx, principal.user_id, code, now)
+        return records.create(
+            tx,
+            principal.user_id,
+            place.project_id,
+            device.id,
+            now,
+            kind="qasm",
+            calibration=device.calibration,
+            draft=draft if kept is None else msgspec.structs.replace(draft, code_id=kept.id),
+            job_id=job_id,
+            steps=(State.CREATING, *_HANDED_OVER),
+            input_bytes=len(program),
+            shots=gathered.shots,
+        )
+
+    return _keep(store, job_id, program, work)
+
+
+def _keep(store: Store, job_id: JobId, program: bytes, work: Callable[[Transaction], Job]) -> Job:
+    """Store a program and then its job's row."""
+    store.objects.put("programs", job_id, program)
     try:
         return store.write(work)
     except errors.LimitReached:

@@ -11,9 +11,11 @@ from chandelier.formats import tasks
 from chandelier.jobs import lifecycle, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
-from chandelier.store import Store, Transaction
+from chandelier.store import Store, Transaction, objects
 
 _PURGED_AT_ONCE: Final = 500
+#: Objects that are named by the job itself.
+_OF_A_JOB: Final[tuple[objects.Kind, ...]] = ("programs", "converted", "pictures")
 
 
 def validated(tx: Transaction, job: Job, accepted: tasks.Accepted, now: datetime) -> None:
@@ -93,11 +95,17 @@ def result_of(job: Job) -> str:
     return job.result
 
 
+def program_of(job: Job) -> objects.Kind:
+    """Return which object of the job is the Qobj that is run: what was sent, or what texts were made into."""
+    return "converted" if job.kind == "qasm" else "programs"
+
+
 def purge(store: Store, deleted_before: datetime, now: datetime) -> int:
     """Remove what jobs left that were deleted before a moment; return how many jobs."""
     jobs = store.read(lambda tx: records.deleted_before(tx, deleted_before, _PURGED_AT_ONCE))
     for job_id, result in jobs:
-        store.objects.delete("programs", job_id)
+        for kind in _OF_A_JOB:
+            store.objects.delete(kind, job_id)
         if result is not None:
             store.objects.delete("results", result)
     # Files first: should the server end in between, they are looked for once more.

@@ -311,11 +311,13 @@ def count_by_state(tx: Transaction) -> Mapping[str, int]:
 
 def rename(tx: Transaction, job_id: JobId, name: str | None) -> None:
     """Give a job a name, or take it away."""
+    tx.ring(f"job:{job_id}")
     tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id == job_id).values(name=name))
 
 
 def retag(tx: Transaction, job: Job, tags: Iterable[str]) -> None:
     """Replace a job's tags."""
+    tx.ring(f"job:{job.id}")
     tx.execute(sa.delete(tables.tags).where(tables.tags.c.job_id == job.id))
     _write_tags(tx, msgspec.structs.replace(job, tags=tuple(tags)))
 
@@ -326,6 +328,7 @@ def delete(tx: Transaction, job_id: JobId, now: datetime) -> None:
     Raises:
         errors.Conflict: The job has not ended.
     """
+    tx.ring(f"job:{job_id}")
     changed = tx.execute(
         sa.update(tables.jobs)
         .where(tables.jobs.c.id == job_id, tables.jobs.c.state.in_(lifecycle.FINAL))
@@ -406,6 +409,8 @@ def _log(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime) 
     tx.ring(f"job:{job_id}")
     if steps[-1] in {State.VALIDATING, State.QUEUED}:
         tx.ring("queue")
+    if steps[-1] in {State.RUNNING, State.CANCELLED}:
+        tx.ring("line")
 
 
 def _write_tags(tx: Transaction, job: Job) -> None:

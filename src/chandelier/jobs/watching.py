@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What who watches many jobs asks for at once: their states, their rows, their order in a queue."""
+"""What who watches many jobs asks for at once: which moved, their states, their rows, their order in a queue."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -35,6 +35,24 @@ _QUEUE: Final = (
     .order_by(tables.jobs.c.created, tables.jobs.c.id)
     .limit(records.COUNTED)
 )
+_LATEST: Final = sa.select(sa.func.max(tables.events.c.number))
+_MOVED: Final = sa.select(tables.events.c.job_id).where(
+    tables.events.c.number > sa.bindparam("after"), tables.events.c.number <= sa.bindparam("until")
+)
+
+
+def latest_move(tx: Transaction) -> int:
+    """Return the number of the last move of any job; 0 if there was none."""
+    return tx.execute(_LATEST).scalar() or 0
+
+
+def list_moved(tx: Transaction, after: int, until: int) -> set[str]:
+    """Return the ids of the jobs that moved since the move `after`, up to the move `until`.
+
+    Moves are numbered in the order of their commits on SQLite. On PostgreSQL one may be committed after others with
+    higher numbers, and so be missed here.
+    """
+    return {row.job_id for row in tx.execute(_MOVED, {"after": after, "until": until})}
 
 
 def list_states(tx: Transaction, ids: Iterable[str]) -> dict[str, State]:

@@ -3,7 +3,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
@@ -14,6 +14,9 @@ class Bell:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: dict[str, dict[object, Callable[[], None]]] = {}
+        #: How often it has rung; counted before anybody is woken.
+        self.rings = 0
+        self._ears: dict[object, Callable[[frozenset[str] | None], None]] = {}
 
     def listen(self, topic: str, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` after each ring of `topic`, from any thread; it must be quick and never raise.
@@ -35,22 +38,51 @@ class Bell:
 
         return stop
 
+    def overhear(self, hear: Callable[[frozenset[str] | None], None]) -> Callable[[], None]:
+        """Call `hear` after each ring with its topics, or with None if it was for everybody; as for `listen`.
+
+        For one who waits on behalf of many: a ring costs it one call, however many topics they wait for.
+
+        Returns:
+            A function that ends the listening.
+        """
+        key = object()
+        with self._lock:
+            self._ears[key] = hear
+
+        def stop() -> None:
+            with self._lock:
+                self._ears.pop(key, None)
+
+        return stop
+
     def ring(self, *topics: str) -> None:
         """Wake those who listen to any of the topics, each once."""
+        if not topics:
+            return
         with self._lock:
+            self.rings += 1
             awake = {wake for topic in topics for wake in self._listeners.get(topic, {}).values()}
-        _wake(awake)
+            ears = list(self._ears.values())
+        for wake in awake:
+            _call(wake)
+        for hear in ears:
+            _call(hear, frozenset(topics))
 
     def ring_all(self) -> None:
         """Wake everybody: another process wrote, and did not say what."""
         with self._lock:
+            self.rings += 1
             awake = {wake for listeners in self._listeners.values() for wake in listeners.values()}
-        _wake(awake)
+            ears = list(self._ears.values())
+        for wake in awake:
+            _call(wake)
+        for hear in ears:
+            _call(hear, None)
 
 
-def _wake(awake: Iterable[Callable[[], None]]) -> None:
-    for wake in awake:
-        try:
-            wake()
-        except Exception:  # noqa: BLE001  # a listener that is ending must not end the database's writer
-            _log.exception("A listener failed")
+def _call(listener: Callable[..., None], *heard: frozenset[str] | None) -> None:
+    try:
+        listener(*heard)
+    except Exception:  # noqa: BLE001  # a listener that is ending must not end the database's writer
+        _log.exception("A listener failed")

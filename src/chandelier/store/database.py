@@ -72,9 +72,11 @@ def from_milliseconds(milliseconds: int) -> datetime:
 class Transaction:
     """One open transaction: what core functions call `tx`."""
 
-    def __init__(self, connection: sa.Connection, *, writing: bool = True) -> None:
+    def __init__(self, connection: sa.Connection, *, writing: bool = True, rings: int = -1) -> None:
         self._connection = connection
         self._writing = writing
+        #: Of a view: how often the bell had rung when it was opened; what it shows may be older than any later ring.
+        self.rings = rings
         self.topics: list[str] = []
 
     @property
@@ -147,12 +149,13 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Open one consistent view of the database; nothing may be written through it."""
+        rings = self._bell.rings
         with (
             _translated(),
             self._engine.connect().execution_options(**self._reading) as connection,
             connection.begin(),
         ):
-            yield Transaction(connection, writing=False)
+            yield Transaction(connection, writing=False, rings=rings)
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on one consistent view of the database and return what it returns."""
@@ -381,9 +384,10 @@ class _SqliteWriter:
         except Exception as failure:  # noqa: BLE001  # every caller of the batch is told
             for write in batch:
                 write.failure = write.failure or failure
+        # Before the answers: whoever is answered must not be told afterwards what was remembered from before.
+        self._bell.ring(*(topic for write in batch if write.failure is None for topic in write.topics))
         for write in batch:
             write.answer()
-        self._bell.ring(*(topic for write in batch if write.failure is None for topic in write.topics))
 
     def _listen(self, connection: sa.Connection) -> None:
         # The value changes only when *another* connection has committed, so our own writes do not ring twice.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs, results and device documents as files: written whole or not at all, reached by signed URLs that expire."""
+"""Programs, results and what belongs to them as files: written whole or not at all, reached by URLs that expire."""
 
 import contextlib
 import hashlib
@@ -8,17 +8,24 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 from chandelier import errors
 
-Kind = Literal["programs", "results", "devices"]
+#: `converted` is the Qobj that a job's texts were made into, a picture the drawing of one; both are named by the job.
+Kind = Literal["programs", "converted", "results", "devices", "pictures"]
 Method = Literal["GET", "PUT"]
 
 _NAME: Final = re.compile(r"[0-9a-f]{8,64}")
-_KINDS: Final = ("programs", "results", "devices")
+_SUFFIXES: Final[Mapping[Kind, str]] = {
+    "programs": ".json",
+    "converted": ".json",
+    "results": ".json",
+    "devices": ".json",
+    "pictures": ".png",
+}
 
 
 class Objects:
@@ -32,14 +39,14 @@ class Objects:
     def __init__(self, root: Path, secret: bytes) -> None:
         self.root = root
         self._secret = secret
-        for kind in (*_KINDS, "incoming"):
+        for kind in (*_SUFFIXES, "incoming"):
             (root / kind).mkdir(parents=True, exist_ok=True)
 
     def path(self, kind: Kind, name: str) -> Path:
         """Return where an object is, or would be; `name` is lowercase hexadecimal."""
         if not _NAME.fullmatch(name):
             raise errors.NotFound(f"No object is called {name!r}.", 3252)
-        return self.root / kind / name[-2:] / f"{name}.json"
+        return self.root / kind / name[-2:] / f"{name}{_SUFFIXES[kind]}"
 
     def exists(self, kind: Kind, name: str) -> bool:
         """Tell whether the object is there, whole."""

@@ -157,6 +157,7 @@ def all_places(tx: Transaction) -> list[Place]:
 
 def join(tx: Transaction, project_id: ProjectId, user_id: UserId, now: datetime) -> None:
     """Make a user a member of a project; does nothing if they are."""
+    tx.ring("network")
     row = {"project_id": project_id, "user_id": user_id, "joined": now, "removed": None}
     if not database.insert_if_absent(tx, _members, row):
         key = (_members.c.project_id == project_id, _members.c.user_id == user_id)

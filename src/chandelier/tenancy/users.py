@@ -7,9 +7,11 @@ only slow down each request. Passwords are chosen by people and hashed with argo
 
 import functools
 import hashlib
+import itertools
 import re
 import secrets
 import threading
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, Literal, NewType
 
@@ -26,6 +28,9 @@ TokenKind = Literal["api", "access"]
 
 #: How long a login lasts; clients show it and never refresh. Source: protocol 2.1, recorded `ttl` 1209600.
 ACCESS_LIFETIME: Final = timedelta(days=14)
+
+#: Tokens in one statement.
+_CHUNK: Final = 500
 
 _hasher: Final = argon2.PasswordHasher()
 # Each check takes 64 MiB and a core for a moment: a crowd of logins waits in line.
@@ -107,6 +112,11 @@ _VALID: Final = sa.select(*_TOKEN).where(*_IS_VALID)
 # Where there are several writers the lock lets no login slip past a revocation that is going on.
 _VALID_LOCKED: Final = _VALID.with_for_update(read=True)
 _HOLDER: Final = sa.select(*_USER).join(_tokens, _tokens.c.user_id == _users.c.id).where(*_IS_VALID)
+_HOLDERS: Final = (
+    sa.select(_tokens.c.digest, *_USER)
+    .join(_tokens, _tokens.c.user_id == _users.c.id)
+    .where(_tokens.c.digest.in_(sa.bindparam("digests", expanding=True)), *_IS_VALID[1:])
+)
 
 
 def create(
@@ -217,6 +227,7 @@ def revoke(tx: Transaction, token_id: str, now: datetime) -> Token:
     row = tx.execute(query.with_for_update()).first()
     if row is None:
         raise errors.NotFound(f"No valid token has the id {token_id}.", 3500)
+    tx.ring("tokens")
     ended = sa.or_(_tokens.c.id == token_id, _tokens.c.parent_id == token_id)
     tx.execute(sa.update(_tokens).where(ended, _tokens.c.revoked.is_(None)).values(revoked=now))
     return Token(*row)
@@ -268,6 +279,17 @@ def authenticate(tx: Transaction, text: str, now: datetime) -> User | None:
     """Return whose access token this is; None when it is not valid (any more). One indexed read."""
     row = tx.execute(_HOLDER, {"digest": _digest(text), "kind": "access", "now": now}).first()
     return None if row is None else User(*row)
+
+
+def authenticate_all(tx: Transaction, texts: Iterable[str], now: datetime) -> dict[str, User]:
+    """Return what `authenticate` does for each of several tokens, without those that are not valid (any more)."""
+    by_digest = {_digest(text): text for text in texts}
+    found: dict[str, User] = {}
+    digests = iter(by_digest)
+    while chunk := list(itertools.islice(digests, _CHUNK)):
+        for row in tx.execute(_HOLDERS, {"digests": chunk, "kind": "access", "now": now}):
+            found[by_digest[row[0]]] = User(*row[1:])
+    return found
 
 
 def forget_expired(tx: Transaction, now: datetime) -> int:

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thousands of requests made from the server's own description: none fails that should not, all are as described."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import msgspec
+import programs
+import pytest
+from api import Api
+from clouds import Cloud, Start, eventually
+
+pytestmark = pytest.mark.acceptance
+
+#: Nobody is told to wait: that would hide all other answers.
+SETTINGS: Final = {"logins_per_minute": 10**9, "login_failures_per_minute": 10**8}
+CHECKS: Final = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "ignored_auth",
+)
+#: Jobs for it wait.
+PAUSED: Final = "simulator_stabilizer"
+EMAIL: Final = "fuzz@example.org"
+PASSWORD: Final = "correct horse battery staple"
+QASM: Final = 'include "qelib1.inc"; qreg q[1]; creg c[1]; h q[0]; measure q -> c;'
+PREFIX: Final = "/Network/{hub}/Groups/{group}/Projects/{project}"
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What there is in the cloud, for a program that could not guess it.
+
+    Attributes:
+        token: The API token of the user whose all this is.
+        user: The id of that user.
+        jobs: Jobs in the states that last; nobody may delete or cancel them.
+        doomed: Jobs that may be.
+        execution: A run of a program that was kept.
+        signed: Valid addresses, each as the values of its parameters, by method and kind.
+    """
+
+    token: str
+    user: str
+    jobs: list[str]
+    doomed: list[str]
+    execution: dict[str, Any]
+    signed: dict[str, dict[str, Any]]
+
+
+def furnish(cloud: Cloud, api: Api, token: str) -> Names:
+    """Fill the cloud with jobs of one user, in every state that lasts."""
+    assert cloud.command("device", "pause", PAUSED).returncode == 0
+    done = api.submit(programs.bell(), name="done", tags=["a", "b"], shareLevel="project")
+    cancelled = api.submit(programs.bell(), PAUSED)
+    api.post(f"/Jobs/{cancelled}/cancel")
+    refused = api.submit(programs.bell() | {"type": "PULSE"})
+    failed = api.submit(programs.failing())
+    for state, job in {"COMPLETED": done, "ERROR_VALIDATING_JOB": refused, "ERROR_RUNNING_JOB": failed}.items():
+        assert api.wait(job)["status"] == state
+    opened = str(api.post("/Jobs", json={"backend": {"name": PAUSED}, "allowObjectStorage": True})["id"])
+    waiting = api.submit(programs.bell(), PAUSED)
+    query = {"shots": 10, "deviceRunType": "simulator"}
+    execution = api.post("/codes/execute", params=query, json={"qasm": QASM, "name": "kept"})
+    done_at = f"/Executions/{execution['id']}"
+    eventually(lambda: api.get(done_at)["status"]["id"] == "DONE" or None, 60, "the kept program was not run")
+    signed = {
+        "GET programs": api.signed(done, "jobDownloadUrl"),
+        "GET results": api.signed(done, "resultDownloadUrl"),
+        "GET pictures": str(api.get(f"/Codes/{execution['codeId']}/export/png/url")["url"]),
+        "PUT programs": api.signed(opened, "jobUploadUrl"),
+    }
+    return Names(
+        token,
+        str(api.get("/users/me")["id"]),
+        [done, cancelled, refused, failed, opened, waiting],
+        [api.submit(programs.bell(), PAUSED), *(ended(api) for _ in range(20))],
+        execution,
+        {what: parameters(url) for what, url in signed.items()},
+    )
+
+
+def ended(api: Api) -> str:
+    """Return a job that may be deleted."""
+    job = api.submit(programs.bell(), PAUSED)
+    api.post(f"/Jobs/{job}/cancel")
+    return job
+
+
+def parameters(url: str) -> dict[str, Any]:
+    """Return the name and the query of a signed address."""
+    split = urlsplit(url)
+    query = dict(parse_qsl(split.query))
+    return query | {"name": split.path.rpartition("/")[2], "expires": int(query["expires"])}
+
+
+def with_names(description: dict[str, Any], names: Names) -> dict[str, Any]:
+    """Return the description with what there is in the cloud where it says only how a name looks."""
+    known: dict[str, list[Any]] = {
+        "hub": ["ibm-q"],
+        "group": ["open"],
+        "project": ["main"],
+        "device": ["ibmq_qasm_simulator", "ibmq_manila", PAUSED],
+        "job": names.jobs,
+        "execution": [names.execution["id"]],
+        "code": [names.execution["codeId"]],
+        "user": [names.user],
+    }
+    components = description["components"]
+    for name, values in known.items():
+        components["parameters"][name]["schema"] = {"enum": values}
+    schemas = components["schemas"]
+    schemas["Backend"]["properties"]["name"] = {"enum": known["device"]}
+    schemas["Submission"]["properties"]["qObject"] = {"anyOf": [{"enum": [programs.bell()]}, {}]}
+    schemas["Run"]["properties"]["qasm"] = {"anyOf": [{"enum": [QASM]}, {"type": "string"}]}
+    schemas["Credentials"] = {
+        "anyOf": [
+            {"properties": {"apiToken": {"enum": [names.token]}}, "required": ["apiToken"]},
+            {"properties": {"email": {"enum": [EMAIL]}, "password": {"enum": [PASSWORD]}}, "required": ["email"]},
+            schemas["Credentials"],
+        ]
+    }
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            if path.endswith("/codes/execute"):
+                put(operation, {"name": "deviceRunType", "in": "query", "schema": {"enum": ["simulator"]}})
+            if method == "delete" or path.endswith("/cancel"):
+                put(operation, {"name": "job", "in": "path", "required": True, "schema": {"enum": names.doomed}})
+            if path.endswith("/queue/status"):
+                # Public, so nobody's membership of what stands before the device is looked at.
+                for name in ("hub", "group", "project"):
+                    put(operation, {"name": name, "in": "path", "required": True, "schema": {}})
+            if "/objects/" in path:
+                for name, value in names.signed[f"{method.upper()} {path.split('/')[3]}"].items():
+                    where = "path" if name == "name" else "query"
+                    put(operation, {"name": name, "in": where, "required": True, "schema": {"enum": [value]}})
+    return description
+
+
+def put(operation: dict[str, Any], parameter: dict[str, Any]) -> None:
+    """Put a parameter in the place of the one of its name, if there is one."""
+    operation["parameters"] = [
+        parameter if old.get("name", old.get("$ref", "").rpartition("/")[2]) == parameter["name"] else old
+        for old in operation["parameters"]
+    ]
+
+
+def fuzz(cloud: Cloud, folder: Path, description: dict[str, Any], *options: str) -> dict[str, Any]:
+    """Send requests, check the answers and return the report."""
+    (folder / "openapi.json").write_text(json.dumps(description), encoding="utf-8")
+    command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", cloud.root]
+    command += ["--checks", ",".join(CHECKS), "--workers", "2", "--seed", "1", "--continue-on-failure", "--no-color"]
+    command += ["--generation-database", "none", "--warnings", "off", "--report-json-path", "report.json"]
+    # Where nearly every text is a right one, wrong ones are rare.
+    command += ["--suppress-health-check", "filter_too_much", *options]
+    done = subprocess.run(command, cwd=folder, env=cloud.environment, capture_output=True, text=True, check=False)
+    assert done.returncode in {0, 1}, done.stdout[-8000:] + done.stderr[-2000:]
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report["story"] = done.stdout[-8000:]
+    return report
+
+
+def succeeded(cloud: Cloud) -> set[str]:
+    """Return the routes that answered with a success at least once, each with its method."""
+    text = httpx.get(f"{cloud.root}/metrics", trust_env=False).text
+    found = re.findall(r'^chandelier_requests_total{method="(\w+)",route="([^"]+)",status="200"}', text, re.MULTILINE)
+    return {f"{method} {route}" for method, route in found}
+
+
+def served(description: dict[str, Any]) -> set[str]:
+    """Return the routes that the description does not call not yet there, each with its method."""
+    routes: set[str] = set()
+    for path, operations in description["paths"].items():
+        tail = path.removeprefix("/api")
+        for method, operation in operations.items():
+            if not operation["summary"].endswith("(not yet)."):
+                routes.add(f"{method.upper()} {tail.removeprefix(PREFIX)}")
+    return routes
+
+
+def checked(cloud: Cloud, report: dict[str, Any], description: dict[str, Any], *, requests: int) -> None:
+    """Check that every endpoint was tried, that nothing was found, and that there was enough to find something in."""
+    assert report["failures"] == [], report["story"]
+    assert report["errors"] == [], report["story"]
+    assert report["complete"]
+    assert report["operations"]["tested"] == sum(len(methods) for methods in description["paths"].values())
+    assert report["test_cases"]["generated"] >= requests
+    assert "Traceback" not in cloud.log.read_text(encoding="utf-8", errors="replace")
+
+
+@pytest.mark.timeout(0)
+def test_users_find_the_server_as_it_says(start_cloud: Start, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """No answer is a failure of the server, has an undocumented status or another shape; bad input is refused."""
+    cloud = start_cloud(SETTINGS)
+    user = cloud.add_user(EMAIL, "--password", PASSWORD)
+    api = cloud.api(user["token"])
+    description = api.http.get(f"{cloud.root}/openapi.json").json()
+    named = with_names(description, furnish(cloud, api, user["token"]))
+    examples = str(pytestconfig.getoption("--fuzz-examples"))
+    who = f"X-Access-Token: {api.access}"
+    report = fuzz(cloud, tmp_path, named, "--phases", "coverage,fuzzing", "--max-examples", examples, "--header", who)
+
+    checked(cloud, report, description, requests=3000)
+    assert served(description) - succeeded(cloud) == set()
+
+
+def test_nobody_finds_the_server_as_it_says(start_cloud: Start, tmp_path: Path) -> None:
+    """Without a token most is refused, and whatever is sent along changes nothing."""
+    cloud = start_cloud(SETTINGS)
+    description = httpx.get(f"{cloud.root}/openapi.json", trust_env=False).json()
+    report = fuzz(cloud, tmp_path, description, "--phases", "fuzzing", "--max-examples", "3")
+
+    checked(cloud, report, description, requests=300)
+    assert all("/version" in route or "status" in route for route in succeeded(cloud)), succeeded(cloud)
+
+
+def test_what_is_described_wrongly_is_found(start_cloud: Start, tmp_path: Path) -> None:
+    """A token that is not asked for, a key of another type, a status and a kind of answer that are not described."""
+    cloud = start_cloud(SETTINGS)
+    api = cloud.api()
+    description = api.http.get(f"{cloud.root}/openapi.json").json()
+    wrong = {
+        "/api/version": "API accepts requests without authentication",
+        "/api/users/me": "Response violates schema",
+        "/api/Jobs/{job}": "Undocumented status code",
+        "/api/devices": "Undocumented Content-Type",
+    }
+    paths = {path: {"get": description["paths"][path]["get"]} for path in wrong}
+    paths["/api/version"]["get"]["security"] = [{"header": []}]
+    for shape in ("Me", "FormerMe"):
+        description["components"]["schemas"][shape]["properties"]["id"] = {"type": "integer"}
+    del paths["/api/Jobs/{job}"]["get"]["responses"]["404"]
+    paths["/api/devices"]["get"]["responses"]["200"]["content"] = {"text/csv": {}}
+    who = f"X-Access-Token: {api.access}"
+    report = fuzz(cloud, tmp_path, description | {"paths": paths}, "--max-examples", "3", "--header", who)
+
+    found = {operation: failure["title"] for failure in report["failures"] for operation in failure["operations"]}
+    assert found == {f"GET {path}": title for path, title in wrong.items()}
