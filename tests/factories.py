@@ -16,7 +16,7 @@ from chandelier.jobs.intake import Limits
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job
 from chandelier.store import Store, Transaction
-from chandelier.tenancy import grants, network, users
+from chandelier.tenancy import grants, members, network, users
 from chandelier.tenancy.access import Principal
 from chandelier.tenancy.network import Place
 
@@ -117,10 +117,10 @@ def a_user(tx: Transaction, email: str, *, operator: bool = False) -> Principal:
 
 
 def a_place(tx: Transaction, hub: str, group: str, project: str, now: datetime = NOW) -> Place:
-    """Add a hub with one group and one project; the house has no function for it yet."""
-    made = network._add(tx, network._hubs, hub, "", now)
-    under = network._add(tx, network._groups, group, "", now, hub_id=made.id)
-    return Place(made, under, network._add(tx, network._projects, project, "", now, group_id=under.id))
+    """Add a hub with one group and one project."""
+    made = network.add_hub(tx, hub, now)
+    under = network.add_group(tx, made, group, now)
+    return Place(made, under, network.add_project(tx, under, project, now))
 
 
 def a_town(store: Store) -> Town:
@@ -132,10 +132,10 @@ def a_town(store: Store) -> Town:
         annex = a_place(tx, "annex", "main", "main", after(1))
         people = {name: a_user(tx, f"{name}@example.org", operator=name == "root") for name in ("root", "ann", "bob")}
         for principal in people.values():
-            network.join(tx, home.project_id, principal.user_id, NOW)
-        network.join(tx, annex.project_id, people["bob"].user_id, NOW)
-        grants.allow(tx, home.project_id, [device.id], NOW)
-        grants.allow(tx, annex.project_id, [device.id, hidden.id], NOW)
+            members.join(tx, home.project_id, principal.user_id, NOW)
+        members.join(tx, annex.project_id, people["bob"].user_id, NOW)
+        grants.allow(tx, home, [device.id], NOW)
+        grants.allow(tx, annex, [device.id, hidden.id], NOW)
         return Town(store, people["root"], people["ann"], people["bob"], home, annex, device, hidden)
 
     return store.write(work)

@@ -10,7 +10,7 @@ from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.memory import Memory, Recollection, Told, digest
 from chandelier.store import Transaction
-from chandelier.tenancy import network
+from chandelier.tenancy import members, network
 from factories import Town, a_job, after, queued
 
 
@@ -87,7 +87,7 @@ CHANGES: dict[str, Callable[[Transaction, Town, records.Job], object]] = {
     "name": lambda tx, _town, job: records.rename(tx, job.id, "new"),
     "tags": lambda tx, _town, job: records.retag(tx, job, ["new"]),
     "cancellation": lambda tx, _town, job: outcomes.cancel(tx, job, after(1)),
-    "network": lambda tx, town, _job: network.join(tx, town.home.project_id, town.bob.user_id, after(1)),
+    "network": lambda tx, town, _job: members.join(tx, town.home.project_id, town.bob.user_id, after(1)),
 }
 
 

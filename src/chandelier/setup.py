@@ -16,7 +16,7 @@ from chandelier.devices import Device
 from chandelier.formats import simulators, snapshots
 from chandelier.settings import Settings
 from chandelier.store import Store, Transaction
-from chandelier.tenancy import grants, network, users
+from chandelier.tenancy import grants, members, network, users
 from chandelier.tenancy.network import Place
 from chandelier.tenancy.users import User
 
@@ -116,7 +116,8 @@ def add_user(
 
     def work(tx: Transaction) -> tuple[User, str]:
         user = users.create(tx, email, now, name=name, password_hash=password_hash)
-        network.join(tx, network.ensure_default(tx, now).project_id, user.id, now)
+        members.join(tx, network.ensure_default(tx, now).project_id, user.id, now)
+        members.welcome(tx, user, now)
         text, _ = users.issue(tx, user.id, "api", now, name="first")
         return user, text
 
@@ -145,7 +146,7 @@ def add_devices(opened: Store, settings: Settings, wanted: Mapping[str, str], no
 
     def work(tx: Transaction) -> None:
         place = network.ensure_default(tx, now)
-        grants.allow(tx, place.project_id, [device.id for device in added], now)
+        grants.allow(tx, place, [device.id for device in added], now)
 
     opened.write(work)
     return added
@@ -178,9 +179,9 @@ def _install_device(opened: Store, name: str, snapshot: str, now: datetime) -> D
 def _make_operator(opened: Store, settings: Settings, email: str, now: datetime) -> Made:
     def work(tx: Transaction) -> tuple[User, Place]:
         place = network.ensure_default(tx, now)
-        grants.allow(tx, place.project_id, [device.id for device in devices.list_(tx)], now)
+        grants.allow(tx, place, [device.id for device in devices.list_(tx)], now)
         operator = users.find_operator(tx) or users.create(tx, email, now, name="Operator", operator=True)
-        network.join(tx, place.project_id, operator.id, now)
+        members.join(tx, place.project_id, operator.id, now)
         return operator, place
 
     operator, place = opened.write(work)

@@ -8,7 +8,7 @@ import desk as desks
 from desk import Desk
 
 import factories
-from chandelier.tenancy import network
+from chandelier.tenancy import members, network
 from factories import NOW
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -54,7 +54,7 @@ def test_the_default_comes_first(desk: Desk) -> None:
 
     def work(tx: Any) -> None:
         place = factories.a_place(tx, "ancient", "main", "main", NOW.replace(year=2000))
-        network.join(tx, place.project_id, desk.town.bob.user_id, NOW)
+        members.join(tx, place.project_id, desk.town.bob.user_id, NOW)
 
     desk.store.write(work)
     hubs = desk.get("/Network", "bob")
@@ -72,10 +72,10 @@ def test_groups_and_projects_of_a_hub_stay_together(desk: Desk) -> None:
     def work(tx: Any) -> None:
         hub = desk.town.annex.hub
         for group in ("b", "a"):
-            made = network._add(tx, network._groups, group, "", NOW, hub_id=hub.id)
+            made = network.add_group(tx, hub, group, NOW)
             for project in ("z", "y"):
-                added = network._add(tx, network._projects, project, "", NOW, group_id=made.id)
-                network.join(tx, network.ProjectId(added.id), bob.user_id, NOW)
+                added = network.add_project(tx, made, project, NOW)
+                members.join(tx, network.ProjectId(added.id), bob.user_id, NOW)
 
     store.write(work)
     hub = desk.get("/Network/annex", "bob")
@@ -103,7 +103,7 @@ def test_members_see_their_own_hubs_and_operators_all(desk: Desk) -> None:
 
 def test_who_has_no_project_is_told_so(desk: Desk) -> None:
     """An empty list of hubs; a job has nowhere to go."""
-    desk.store.write(lambda tx: tx.execute(network._members.delete()))
+    desk.store.write(lambda tx: tx.execute(members._members.delete()))
 
     assert desk.get("/Network") == []
     refusal = desks.error(

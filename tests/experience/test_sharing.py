@@ -9,7 +9,7 @@ from desk import Desk
 
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction
-from chandelier.tenancy import network, users
+from chandelier.tenancy import members, network, users
 from factories import NOW, a_place, a_user
 
 READS = ("/v/1", "", "/status/v/1", "/status", "/properties", "/jobDownloadUrl", "/resultDownloadUrl")
@@ -27,13 +27,13 @@ def neighbours(desk: Desk) -> list[str]:
     home = desk.town.home
 
     def work(tx: Transaction) -> None:
-        beside = network._add(tx, network._projects, "beside", "", NOW, group_id=home.group.id)
-        other = network._add(tx, network._groups, "other", "", NOW, hub_id=home.hub.id)
-        under = network._add(tx, network._projects, "under", "", NOW, group_id=other.id)
+        beside = network.add_project(tx, home.group, "beside", NOW)
+        other = network.add_group(tx, home.hub, "other", NOW)
+        under = network.add_project(tx, other, "under", NOW)
         far = a_place(tx, "far", "away", "off").project
         for name, project in (("carl", beside), ("dora", under), ("evan", far)):
             principal = a_user(tx, f"{name}@example.org")
-            network.join(tx, network.ProjectId(project.id), principal.user_id, NOW)
+            members.join(tx, network.ProjectId(project.id), principal.user_id, NOW)
             desk.tokens[name] = users.issue(tx, principal.user_id, "access", desks.now())[0]
 
     desk.store.write(work)

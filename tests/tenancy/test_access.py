@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from chandelier import errors
 from chandelier.store import Transaction, database
-from chandelier.tenancy import access, grants, network, users
+from chandelier.tenancy import access, grants, members, network, users
 from chandelier.tenancy.access import Principal
 from chandelier.tenancy.network import Place
 from factories import NOW, Town, a_device, a_place, after
@@ -76,7 +76,7 @@ def test_the_operator_sees_every_place(town: Town) -> None:
 def test_the_default_place_is_first_even_if_it_is_younger(town: Town) -> None:
     """Old clients take the first place for their own."""
     older = town.store.write(lambda tx: a_place(tx, "old", "old", "old", after(-1000)))
-    town.store.write(lambda tx: network.join(tx, older.project_id, town.bob.user_id, NOW))
+    town.store.write(lambda tx: members.join(tx, older.project_id, town.bob.user_id, NOW))
 
     assert places(town, town.bob) == ["ibm-q/open/main", "old/old/old", "annex/main/main"]
     assert town.store.read(lambda tx: access.place(tx, town.bob, None)) == town.home
@@ -116,7 +116,7 @@ def test_removed_members_are_outside(town: Town) -> None:
     with pytest.raises(errors.NotFound):
         town.store.read(lambda tx: access.any_device(tx, town.bob, "hidden"))
 
-    town.store.write(lambda tx: network.join(tx, town.annex.project_id, town.bob.user_id, after(99)))
+    town.store.write(lambda tx: members.join(tx, town.annex.project_id, town.bob.user_id, after(99)))
     assert places(town, town.bob) == ["ibm-q/open/main", "annex/main/main"]
 
 
@@ -167,7 +167,7 @@ def test_a_device_granted_to_nobody_is_nobodys(town: Town) -> None:
 def test_a_withdrawn_grant_stays_withdrawn(town: Town) -> None:
     """Granting everything again, as each start does, does not bring it back."""
     change(town, "grants", f"device_id = '{town.hidden.id}'", "withdrawn")
-    town.store.write(lambda tx: grants.allow(tx, town.annex.project_id, [town.device.id, town.hidden.id], after(99)))
+    town.store.write(lambda tx: grants.allow(tx, town.annex, [town.device.id, town.hidden.id], after(99)))
 
     assert devices_of(town, town.annex) == ["device"]
     with pytest.raises(errors.NotFound):

@@ -24,7 +24,7 @@ def list_own(call: Call) -> Json:
 
 def list_of_device(call: Call) -> Json:
     """Return the reservations of a device; of other people's only when it is taken."""
-    device = access.any_device(call.tx, call.principal, call.path["device"])
+    device = access.any_device(call.tx, call.principal, call.path["device"]).device
     since, until = _window(call)
     found = reservations.list_(call.tx, device_id=device.id, since=since, until=until)
     mine = _mine(call)

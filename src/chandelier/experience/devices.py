@@ -104,10 +104,10 @@ def _of_hub(call: Call) -> list[Device]:
 
 def _device(call: Call) -> Device:
     if "project" in call.path:
-        return access.device(call.tx, network.place(call), call.path["device"])
+        return access.device(call.tx, network.place(call), call.path["device"]).device
     if "hub" in call.path:
         network.check_hub(call)
-    return access.any_device(call.tx, call.principal, call.path["device"])
+    return access.any_device(call.tx, call.principal, call.path["device"]).device
 
 
 def _configuration(call: Call, device: Device) -> dict[str, Any]:

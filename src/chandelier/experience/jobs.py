@@ -60,7 +60,7 @@ def submit(call: Call) -> Json:
     submission = call.json(Submission)
     draft = _draft(call, submission)
     place = network.place(call)
-    device = access.device(call.tx, place, submission.backend.name)
+    device = access.device(call.tx, place, submission.backend.name).device
     if bytes(submission.q_object) != b"null":
         job = intake.submit(
             call.store,

@@ -19,7 +19,7 @@ from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.memory import Memory, Told
 from chandelier.store import Transaction
-from chandelier.tenancy import access
+from chandelier.tenancy import access, members
 from chandelier.tenancy import network as places
 from chandelier.tenancy.network import Place, ProjectId
 
@@ -248,7 +248,9 @@ def _projects(call: Call) -> frozenset[ProjectId]:
     """Return the project that the path names, or all in which the caller may ever have submitted jobs."""
     if "project" in call.path:
         return frozenset({network.place(call).project_id})
-    return places.projects_ever(call.tx, None if call.principal.operator else call.principal.user_id)
+    if call.principal.operator:
+        return places.project_ids(call.tx)
+    return members.projects_ever(call.tx, call.principal.user_id)
 
 
 def _states(statuses: frozenset[str], *, versioned: bool) -> frozenset[State]:

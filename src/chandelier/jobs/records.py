@@ -21,6 +21,7 @@ from chandelier.devices import DeviceId
 from chandelier.jobs import lifecycle, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction, database
+from chandelier.tenancy import usage
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
 
@@ -217,12 +218,16 @@ def advance(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetim
         errors.Conflict: The job is not in a state from which it may go to the first step (or it does not exist).
     """
     facts = facts | {"state": steps[-1]}
-    if steps[-1] in lifecycle.FINAL:
+    ends = steps[-1] in lifecycle.FINAL
+    if ends:
         facts = {"ended": now} | facts
-    changed = tx.execute(_moving(steps[0], tuple(sorted(facts))), facts | {"job": job_id})
-    if changed.rowcount != 1:
+    changed = tx.execute(_moving(steps[0], tuple(sorted(facts)), telling=ends), facts | {"job": job_id})
+    row = changed.first() if ends else None
+    if row is None if ends else changed.rowcount != 1:
         raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {steps[0]}.", 3251)
     _log(tx, job_id, steps, now)
+    if row is not None:
+        usage.record(tx, _used(row))
 
 
 def note(tx: Transaction, job_id: JobId, **facts: Any) -> None:
@@ -373,12 +378,31 @@ def purged(tx: Transaction, job_ids: Iterable[JobId], now: datetime) -> None:
     tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id.in_(list(job_ids))).values(purged=now))
 
 
+def _used(row: sa.Row[*tuple[Any, ...]]) -> usage.Entry:
+    """Return what a job that has ended used."""
+    begun = row.started or row.ended
+    milliseconds = timedelta(milliseconds=1)
+    return usage.Entry(
+        row.id,
+        row.ended,
+        row.project_id,
+        row.user_id,
+        row.device_id,
+        executions=0 if row.started is None else int((row.summary or {}).get("experiments", 0)),
+        queue_ms=(begun - row.created) // milliseconds,
+        run_ms=(row.ended - begun) // milliseconds,
+        cost_ms=round(1000 * (row.cost or 0.0)),
+    )
+
+
 @functools.cache
-def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
+def _moving(step: State, columns: tuple[str, ...], *, telling: bool) -> sa.Update:
     """Return the statement that moves the job `:job` to a step, if it may, and sets some columns."""
     allowed = sa.or_(sa.false(), *(tables.jobs.c.state == source for source in sorted(lifecycle.sources(step))))
     update = sa.update(tables.jobs).where(tables.jobs.c.id == sa.bindparam("job"), allowed)
-    return update.values({column: sa.bindparam(column) for column in columns})
+    update = update.values({column: sa.bindparam(column) for column in columns})
+    told = ("id", "created", "started", "ended", "project_id", "user_id", "device_id", "summary", "cost")
+    return update.returning(*(tables.jobs.c[name] for name in told)) if telling else update
 
 
 @functools.cache

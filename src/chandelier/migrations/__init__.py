@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chandelier.jobs import codes, records
 from chandelier.scheduling import claims, reservations
 from chandelier.store import Store, Transaction, database
-from chandelier.tenancy import grants
+from chandelier.tenancy import audit, grants, members, usage
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["configuration", "metadata", "upgrade"]
 
 metadata = database.metadata
-OWNERS = (records, codes, claims, reservations, grants)
+OWNERS = (records, codes, claims, reservations, grants, members, audit, usage)
 #: Any number, as long as it stays the same: names the lock among those of the database.
 _LOCK: Final = 7_311_846_022
 

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one gate: who is asking, which places and devices are theirs, whose jobs they may see."""
+"""The one gate: who is asking, which places and devices are theirs, whose jobs they may see, what they administer."""
 
-from collections.abc import Iterable
+import enum
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from chandelier import devices, errors
 from chandelier.devices import Device
 from chandelier.store import Transaction
-from chandelier.tenancy import grants, network, users
-from chandelier.tenancy.network import Place
+from chandelier.tenancy import grants, members, network, users
+from chandelier.tenancy.grants import Limits
+from chandelier.tenancy.network import Node, Place, Spot
 from chandelier.tenancy.users import UserId
 
 
@@ -28,10 +31,51 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 class Available(msgspec.Struct, frozen=True):
-    """A device that a project may use, and the weight of its share."""
+    """A device that a project may use, the weight of its share, and what may be done with it there."""
 
     device: Device
     priority: int
+    limits: Limits
+
+
+class Role(enum.IntEnum):
+    """What somebody is to a hub, a group or a project; each may do what those below it may."""
+
+    NOBODY = 0
+    MEMBER = 1
+    GROUP_ADMIN = 2
+    HUB_ADMIN = 3
+    OPERATOR = 4
+
+
+#: What may be administered, and who at least must be asking. Source: seed 001, "Requirements" of each entry; where it is
+#: silent its introduction: a hub and a group are the hub admin's, a project is the hub's or the group's admin's.
+RIGHTS: Final[Mapping[str, Role]] = {
+    "read the hub": Role.HUB_ADMIN,
+    "read the hub's jobs": Role.HUB_ADMIN,
+    "read the hub's usage": Role.HUB_ADMIN,
+    "read the hub's devices": Role.HUB_ADMIN,
+    "read the hub's users": Role.HUB_ADMIN,
+    "read the hub's audit log": Role.HUB_ADMIN,
+    "change the hub": Role.HUB_ADMIN,
+    "change the hub's admins": Role.OPERATOR,
+    "change the hub's devices": Role.OPERATOR,
+    "add a group": Role.HUB_ADMIN,
+    "delete a group": Role.HUB_ADMIN,
+    "change a group": Role.HUB_ADMIN,
+    "read the group's jobs": Role.HUB_ADMIN,
+    "read the group's devices": Role.HUB_ADMIN,
+    "change the group's devices": Role.HUB_ADMIN,
+    "change the group's admins": Role.GROUP_ADMIN,
+    "add a project": Role.GROUP_ADMIN,
+    "delete a project": Role.GROUP_ADMIN,
+    "change a project": Role.GROUP_ADMIN,
+    "read the project's jobs": Role.GROUP_ADMIN,
+    "read the project's users": Role.GROUP_ADMIN,
+    "read the project's devices": Role.MEMBER,
+    "change the project's devices": Role.GROUP_ADMIN,
+    "change the project's users": Role.GROUP_ADMIN,
+}
 
 
 def authenticate(tx: Transaction, token: str | None, now: datetime) -> Principal:
@@ -55,7 +99,63 @@ def authenticate_all(tx: Transaction, tokens: Iterable[str], now: datetime) -> d
 
 def places(tx: Transaction, principal: Principal) -> list[Place]:
     """Return the places that the caller may use, the default one first."""
-    return network.all_places(tx) if principal.operator else network.places_of(tx, principal.user_id)
+    return network.all_places(tx) if principal.operator else members.places_of(tx, principal.user_id)
+
+
+def role_at(tx: Transaction, principal: Principal, spot: Spot) -> Role:
+    """Return what the caller is to a node of the tree."""
+    if principal.operator:
+        return Role.OPERATOR
+    mine = members.nodes_of(tx, principal.user_id)
+    if spot.hub.id in mine:
+        return Role.HUB_ADMIN
+    if spot.group is not None and spot.group.id in mine:
+        return Role.GROUP_ADMIN
+    return Role.MEMBER if spot.project is not None and spot.project.id in mine else Role.NOBODY
+
+
+def require(
+    tx: Transaction, principal: Principal, right: str, hub: str, group: str | None = None, project: str | None = None
+) -> Spot:
+    """Return the node of one, two or three names if the caller has a right there.
+
+    Args:
+        right: One of `RIGHTS`.
+
+    Raises:
+        errors.NotFound: There is no such node, or the caller has no place in that hub: the two are not told apart.
+        errors.Forbidden: The caller has a place in the hub, but not the role.
+    """
+    above = network.spot(tx, hub)
+    if above is None or not _has_place(tx, principal, above):
+        raise errors.NotFound(f"There is no hub {hub!r}, or you have no place in it.", 3001)
+    found = network.spot(tx, hub, group, project)
+    role = role_at(tx, principal, found or above)
+    if role < RIGHTS[right]:
+        raise errors.Forbidden(f"To {right} one must be {_NAMES[RIGHTS[right]]}.", 2003)
+    if found is None:
+        names = "/".join(name for name in (hub, group, project) if name is not None)
+        raise errors.NotFound(f"There is no {names}.", 3001)
+    return found
+
+
+def _has_place(tx: Transaction, principal: Principal, hub: Spot) -> bool:
+    if principal.operator or members.has_role(tx, [hub.hub.id], principal.user_id):
+        return True
+    return any(members.has_role(tx, _nodes_of(tx, group), principal.user_id) for group in network.groups_of(tx, hub.hub))
+
+
+def _nodes_of(tx: Transaction, group: Node) -> list[str]:
+    return [group.id, *(project.id for project in network.projects_of(tx, group))]
+
+
+#: What the roles are called in messages.
+_NAMES: Final[Mapping[Role, str]] = {
+    Role.MEMBER: "a member of the project",
+    Role.GROUP_ADMIN: "an administrator of the group or the hub",
+    Role.HUB_ADMIN: "an administrator of the hub",
+    Role.OPERATOR: "an operator of the installation",
+}
 
 
 def place(tx: Transaction, principal: Principal, names: tuple[str, str, str] | None) -> Place:
@@ -70,7 +170,7 @@ def place(tx: Transaction, principal: Principal, names: tuple[str, str, str] | N
             raise errors.NotFound("You are not a member of any project. Ask the operator to add you.", 3001)
         return mine[0]
     found = network.find(tx, *names)
-    if found is not None and (principal.operator or network.is_member(tx, found.project_id, principal.user_id)):
+    if found is not None and (principal.operator or members.is_member(tx, found.project_id, principal.user_id)):
         return found
     raise errors.NotFound(
         f"There is no project {'/'.join(names)}, or you are not a member. GET /Network lists yours.", 3001
@@ -79,35 +179,42 @@ def place(tx: Transaction, principal: Principal, names: tuple[str, str, str] | N
 
 def available(tx: Transaction, place: Place) -> list[Available]:
     """Return the devices of a place, in the order of the catalogue."""
-    shares = {grant.device_id: grant.priority for grant in grants.of_projects(tx, [place.project_id])}
-    return [Available(device, shares[device.id]) for device in devices.list_(tx) if device.id in shares]
+    shares = grants.of_place(tx, place)
+    return [
+        Available(device, shares[device.id].priority, shares[device.id].limits)
+        for device in devices.list_(tx)
+        if device.id in shares
+    ]
 
 
-def device(tx: Transaction, place: Place, name: str) -> Device:
+def device(tx: Transaction, place: Place, name: str) -> Available:
     """Return a device of a place.
 
     Raises:
         errors.NotFound: The place has no device of this name.
     """
     found = devices.find(tx, name)
-    if found is not None and grants.stands(tx, place.project_id, found.id):
-        return found
+    granted = None if found is None else grants.on_way(tx, place, found.id)
+    if found is not None and granted is not None:
+        return Available(found, granted.priority, granted.limits)
     raise errors.NotFound(
         f"The project {place.path} has no device {name!r}. List the devices to see their names.", 3100
     )
 
 
-def any_device(tx: Transaction, principal: Principal, name: str) -> Device:
-    """Return a device that any of the caller's places has.
+def any_device(tx: Transaction, principal: Principal, name: str) -> Available:
+    """Return a device that any of the caller's places has, as the first of them has it.
 
     Raises:
         errors.NotFound: None has a device of this name.
     """
-    mine = [mine.project_id for mine in places(tx, principal)]
     found = devices.find(tx, name)
-    if found is None or found.id not in {grant.device_id for grant in grants.of_projects(tx, mine)}:
-        raise errors.NotFound(f"You have no device {name!r}. List the devices to see their names.", 3100)
-    return found
+    for mine in places(tx, principal) if found is not None else ():
+        assert found is not None
+        granted = grants.on_way(tx, mine, found.id)
+        if granted is not None:
+            return Available(found, granted.priority, granted.limits)
+    raise errors.NotFound(f"You have no device {name!r}. List the devices to see their names.", 3100)
 
 
 def may_act_on_job(principal: Principal, owner: str) -> bool:
@@ -116,7 +223,7 @@ def may_act_on_job(principal: Principal, owner: str) -> bool:
 
 
 def may_read_job(tx: Transaction, principal: Principal, owner: str, project_id: str, share: str | None) -> bool:
-    """Tell whether the caller may read a job and its result: besides those who may act, those it is shared with.
+    """Tell whether the caller may read a job and its result: besides those who may act, administrators and sharers.
 
     Args:
         share: With whom the owner shares it: members of its `project`, `group` or `hub`, or `global`: everybody.
@@ -125,7 +232,9 @@ def may_read_job(tx: Transaction, principal: Principal, owner: str, project_id: 
     """
     if may_act_on_job(principal, owner) or share == "global":
         return True
+    place = network.get(tx, project_id)
+    if role_at(tx, principal, place.spot) >= Role.GROUP_ADMIN:
+        return True
     if share not in {"project", "group", "hub"}:
         return False
-    shared = getattr(network.get(tx, project_id), share).id
-    return any(getattr(mine, share).id == shared for mine in places(tx, principal))
+    return any(getattr(mine, share).id == getattr(place, share).id for mine in places(tx, principal))

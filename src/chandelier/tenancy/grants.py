@@ -1,69 +1,190 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which project may use which device, and with what share; the only writer of this table."""
+"""Which hub, group and project has which device, with what share and within what limits; the only writer of this table.
 
-from collections.abc import Iterable
+A device belongs to hubs, is granted by a hub to its groups and by a group to its projects. What a project may do with
+it is the least of what is allowed on the way down.
+"""
+
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
-from chandelier.devices import DeviceId
+from chandelier import errors
+from chandelier.devices import Device, DeviceId
 from chandelier.store import Transaction, database
-from chandelier.tenancy.network import ProjectId
+from chandelier.tenancy import network
+from chandelier.tenancy.network import Place, Spot
 
 _DEFAULT_PRIORITY: Final = 1000
 
 _grants: Final = sa.Table(
     "grants",
     database.metadata,
-    sa.Column("project_id", sa.ForeignKey("projects.id"), primary_key=True),
+    sa.Column("node_id", sa.String(24), primary_key=True),
     sa.Column("device_id", sa.ForeignKey("devices.id"), primary_key=True),
+    sa.Column("level", sa.String(8), nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("max_shots", sa.BigInteger),
+    sa.Column("max_experiments", sa.Integer),
+    sa.Column("open_pulse", sa.Boolean),
+    sa.Column("pulse_qubits", sa.Integer),
+    sa.Column("pulse_channels", sa.Integer),
+    sa.Column("max_running", sa.Integer),
     sa.Column("created", database.UtcMilliseconds, nullable=False),
     sa.Column("withdrawn", database.UtcMilliseconds),
 )
 
-# Built once, because each submission runs it.
-_STANDS: Final = sa.select(_grants.c.priority).where(
-    _grants.c.project_id == sa.bindparam("project"),
-    _grants.c.device_id == sa.bindparam("device"),
-    _grants.c.withdrawn.is_(None),
-)
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What may be done with a device; None where nothing was set at this level.
+
+    Attributes:
+        max_shots: Most shots of an experiment.
+        max_experiments: Most experiments of a job.
+        open_pulse: Whether pulses are allowed.
+        pulse_qubits: Most qubits that pulses may act on.
+        pulse_channels: Most channels that pulses may use.
+        max_running: Most jobs that run at once.
+    """
+
+    max_shots: int | None = None
+    max_experiments: int | None = None
+    open_pulse: bool | None = None
+    pulse_qubits: int | None = None
+    pulse_channels: int | None = None
+    max_running: int | None = None
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A project's right to a device.
+    """A node's right to a device.
 
     Attributes:
-        priority: The share's weight among the grants of this device.
+        priority: The share's weight among those of the node's siblings for this device.
     """
 
-    project_id: ProjectId
+    node_id: str
     device_id: DeviceId
     priority: int
+    limits: Limits
 
 
-def allow(tx: Transaction, project_id: ProjectId, device_ids: Iterable[DeviceId], now: datetime) -> None:
-    """Grant devices to a project; grants that exist, withdrawn ones too, stay as they are."""
+_LIMITS: Final = tuple(_grants.c[name] for name in Limits.__struct_fields__)
+_COLUMNS: Final = (_grants.c.node_id, _grants.c.device_id, _grants.c.priority, *_LIMITS)
+# Built once, because each submission runs it.
+_ON_WAY: Final = sa.select(*_COLUMNS).where(
+    _grants.c.node_id.in_(sa.bindparam("nodes", expanding=True)),
+    _grants.c.device_id == sa.bindparam("device"),
+    _grants.c.withdrawn.is_(None),
+)
+_OF_NODES: Final = sa.select(*_COLUMNS).where(
+    _grants.c.node_id.in_(sa.bindparam("nodes", expanding=True)), _grants.c.withdrawn.is_(None)
+)
+
+
+def allow(tx: Transaction, place: Place, device_ids: Iterable[DeviceId], now: datetime) -> None:
+    """Grant devices to a project and to all above it; grants that exist, withdrawn ones too, stay as they are."""
     for device_id in device_ids:
-        row = {
-            "project_id": project_id,
-            "device_id": device_id,
-            "priority": _DEFAULT_PRIORITY,
-            "created": now,
-            "withdrawn": None,
-        }
-        database.insert_if_absent(tx, _grants, row)
+        for level, node in (("hub", place.hub), ("group", place.group), ("project", place.project)):
+            database.insert_if_absent(tx, _grants, _row(node.id, level, device_id, _DEFAULT_PRIORITY, Limits(), now))
 
 
-def stands(tx: Transaction, project_id: ProjectId, device_id: DeviceId) -> bool:
-    """Tell whether a project may use a device."""
-    return tx.execute(_STANDS, {"project": project_id, "device": device_id}).first() is not None
+def grant(tx: Transaction, spot: Spot, device: Device, priority: int, limits: Limits, now: datetime) -> Grant:
+    """Give a node a device, or another share or other limits; the node above must have the device.
+
+    Raises:
+        errors.Invalid: The priority or a limit cannot be one.
+        errors.NotFound: The node above does not have the device.
+    """
+    network.check_priority(priority)
+    _check(limits)
+    tx.ring("network")
+    above = spot.way[-2] if len(spot.way) > 1 else None
+    if above is not None and find(tx, above.id, device.id) is None:
+        raise errors.NotFound(f"{above.name} has no device {device.name!r} to grant to {spot.node.name}.", 3100)
+    row = _row(spot.node.id, spot.level, device.id, priority, limits, now)
+    if not database.insert_if_absent(tx, _grants, row):
+        del row["created"]
+        tx.execute(sa.update(_grants).where(*_key(spot.node.id, device.id)).values(row))
+    return Grant(spot.node.id, device.id, priority, limits)
 
 
-def of_projects(tx: Transaction, project_ids: Iterable[ProjectId]) -> list[Grant]:
-    """Return the grants of some projects."""
-    query = sa.select(_grants.c.project_id, _grants.c.device_id, _grants.c.priority)
-    mine = _grants.c.project_id.in_(list(project_ids))
-    return [Grant(*row) for row in tx.execute(query.where(mine, _grants.c.withdrawn.is_(None)))]
+def withdraw(tx: Transaction, spot: Spot, device: Device, now: datetime) -> None:
+    """Take a device from a node, and so from all under it; what runs goes on, and what waits keeps waiting.
+
+    Raises:
+        errors.NotFound: The node does not have it.
+    """
+    tx.ring("network")
+    gone = sa.update(_grants).where(*_key(spot.node.id, device.id), _grants.c.withdrawn.is_(None))
+    if tx.execute(gone.values(withdrawn=now)).rowcount != 1:
+        raise errors.NotFound(f"{spot.path} has no device {device.name!r}.", 3100)
+
+
+def find(tx: Transaction, node_id: str, device_id: str) -> Grant | None:
+    """Return the grant of one device to one node, if it stands."""
+    row = tx.execute(sa.select(*_COLUMNS).where(*_key(node_id, device_id), _grants.c.withdrawn.is_(None))).first()
+    return None if row is None else _grant(row)
+
+
+def of_nodes(tx: Transaction, node_ids: Iterable[str]) -> list[Grant]:
+    """Return the grants of some nodes that stand."""
+    return [_grant(row) for row in tx.execute(_OF_NODES, {"nodes": list(node_ids)})]
+
+
+def of_place(tx: Transaction, place: Place) -> dict[DeviceId, Grant]:
+    """Return a project's devices, each with its share and the limits that hold for it there."""
+    found: dict[DeviceId, dict[str, Grant]] = {}
+    for each in of_nodes(tx, [node.id for node in place.spot.way]):
+        found.setdefault(each.device_id, {})[each.node_id] = each
+    return {device_id: _effective(place, by_node) for device_id, by_node in found.items() if len(by_node) == 3}
+
+
+def on_way(tx: Transaction, place: Place, device_id: DeviceId) -> Grant | None:
+    """Return what `of_place` does of one device; None if the project does not have it."""
+    nodes = [node.id for node in place.spot.way]
+    found = {row.node_id: _grant(row) for row in tx.execute(_ON_WAY, {"nodes": nodes, "device": device_id})}
+    return _effective(place, found) if len(found) == 3 else None
+
+
+def narrowed(limits: Iterable[Limits]) -> Limits:
+    """Return the least of some limits."""
+    known = list(limits)
+    least: dict[str, Any] = {}
+    for name in Limits.__struct_fields__:
+        given = [value for each in known if (value := getattr(each, name)) is not None]
+        if given:
+            least[name] = min(given)
+    return Limits(**least)
+
+
+def _effective(place: Place, by_node: Mapping[str, Grant]) -> Grant:
+    own = by_node[place.project.id]
+    return msgspec.structs.replace(own, limits=narrowed(each.limits for each in by_node.values()))
+
+
+def _check(limits: Limits) -> None:
+    for name in ("max_shots", "max_experiments", "pulse_qubits", "pulse_channels", "max_running"):
+        value = getattr(limits, name)
+        if value is not None and not 1 <= value <= _MOST:
+            raise errors.Invalid(f"`{name}` is {value}; it must be a whole number from 1 to {_MOST}.", 1001)
+
+
+_MOST: Final = 2**31 - 1
+
+
+def _key(node_id: str, device_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return _grants.c.node_id == node_id, _grants.c.device_id == device_id
+
+
+def _row(
+    node_id: str, level: str, device_id: DeviceId, priority: int, limits: Limits, now: datetime
+) -> dict[str, Any]:
+    known = {"node_id": node_id, "level": level, "device_id": device_id, "priority": priority}
+    return known | msgspec.structs.asdict(limits) | {"created": now, "withdrawn": None}
+
+
+def _grant(row: sa.Row[*tuple[Any, ...]]) -> Grant:
+    return Grant(row[0], row[1], row[2], Limits(*row[3:]))

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hubs, groups and projects, and who is a member of which project; the only writer of these tables."""
+"""Hubs, groups and projects: the tree in which people and devices have their places; the only writer of its tables."""
 
+import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NewType
+from typing import Any, Final, Literal, NewType
 
 import msgspec
 import sqlalchemy as sa
 
 from chandelier import errors
 from chandelier.store import Transaction, database
-from chandelier.tenancy.users import UserId
 
 HubId = NewType("HubId", str)
 GroupId = NewType("GroupId", str)
 ProjectId = NewType("ProjectId", str)
+Level = Literal["hub", "group", "project"]
 
 #: The place every installation has, named as the public one of the former service, because a client hard-codes it.
 #: Source: protocol 3.3 (ProjectQ).
@@ -22,6 +24,14 @@ DEFAULT_HUB: Final = "ibm-q"
 DEFAULT_GROUP: Final = "open"
 DEFAULT_PROJECT: Final = "main"
 _DEFAULT_PRIORITY: Final = 1000
+
+#: Names of groups and projects, and what is said of one that cannot be one. Source: seed 001, `POST …/Groups`.
+_NAME: Final = re.compile(r"[a-z0-9]{1,16}")
+_NAME_RULE: Final = "1 to 16 lowercase letters and digits, without accents"
+_HUB_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_HUB_NAME_RULE: Final = "1 to 32 lowercase letters, digits and hyphens, a letter or digit first and last"
+LEAST_PRIORITY: Final = 1
+MOST_PRIORITY: Final = 10_000
 
 _NODE_COLUMNS: Final = ("id", "name", "title", "description", "priority", "created", "deleted")
 
@@ -38,28 +48,27 @@ def _node_columns() -> list[sa.Column[object]]:
     ]
 
 
-_hubs: Final = sa.Table("hubs", database.metadata, *_node_columns(), sa.UniqueConstraint("name"))
+def _one_of_a_name(table: str, *columns: str) -> sa.Index:
+    """Return what keeps siblings that exist from having one name; the name of a deleted one is free again."""
+    there = sa.text("deleted IS NULL")
+    name = f"uq_{table}_{'_'.join(columns)}"
+    return sa.Index(name, *columns, unique=True, sqlite_where=there, postgresql_where=there)
+
+
+_hubs: Final = sa.Table("hubs", database.metadata, *_node_columns(), _one_of_a_name("hubs", "name"))
 _groups: Final = sa.Table(
     "groups",
     database.metadata,
     *_node_columns(),
     sa.Column("hub_id", sa.ForeignKey("hubs.id"), nullable=False),
-    sa.UniqueConstraint("hub_id", "name"),
+    _one_of_a_name("groups", "hub_id", "name"),
 )
 _projects: Final = sa.Table(
     "projects",
     database.metadata,
     *_node_columns(),
     sa.Column("group_id", sa.ForeignKey("groups.id"), nullable=False),
-    sa.UniqueConstraint("group_id", "name"),
-)
-_members: Final = sa.Table(
-    "members",
-    database.metadata,
-    sa.Column("project_id", sa.ForeignKey("projects.id"), primary_key=True),
-    sa.Column("user_id", sa.ForeignKey("users.id"), primary_key=True, index=True),
-    sa.Column("joined", database.UtcMilliseconds, nullable=False),
-    sa.Column("removed", database.UtcMilliseconds),
+    _one_of_a_name("projects", "group_id", "name"),
 )
 
 
@@ -95,7 +104,40 @@ class Place(msgspec.Struct, frozen=True):
     @property
     def path(self) -> str:
         """The three names, as people write them."""
-        return f"{self.hub.name}/{self.group.name}/{self.project.name}"
+        return self.spot.path
+
+    @property
+    def spot(self) -> "Spot":
+        """The project as a node of the tree."""
+        return Spot(self.hub, self.group, self.project)
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """A hub, a group or a project, with the way to it."""
+
+    hub: Node
+    group: Node | None = None
+    project: Node | None = None
+
+    @property
+    def node(self) -> Node:
+        """The node itself."""
+        return self.project or self.group or self.hub
+
+    @property
+    def level(self) -> Level:
+        """What it is."""
+        return "project" if self.project else "group" if self.group else "hub"
+
+    @property
+    def way(self) -> tuple[Node, ...]:
+        """The nodes from the hub down to this one."""
+        return tuple(node for node in (self.hub, self.group, self.project) if node is not None)
+
+    @property
+    def path(self) -> str:
+        """Its names, as people write them."""
+        return "/".join(node.name for node in self.way)
 
 
 _PLACE: Final = [table.c[name] for table in (_hubs, _groups, _projects) for name in _NODE_COLUMNS]
@@ -119,10 +161,11 @@ def ensure_default(tx: Transaction, now: datetime) -> Place:
     place = find(tx, DEFAULT_HUB, DEFAULT_GROUP, DEFAULT_PROJECT)
     if place is not None:
         return place
-    hub = _add(tx, _hubs, DEFAULT_HUB, "Default hub", now)
-    group = _add(tx, _groups, DEFAULT_GROUP, "Open group", now, hub_id=hub.id)
-    project = _add(tx, _projects, DEFAULT_PROJECT, "Main project", now, group_id=group.id)
-    return Place(hub, group, project)
+    known = spot(tx, DEFAULT_HUB)
+    hub = known.hub if known is not None else add_hub(tx, DEFAULT_HUB, now, title="Default hub")
+    known = spot(tx, DEFAULT_HUB, DEFAULT_GROUP)
+    group = known.node if known is not None else add_group(tx, hub, DEFAULT_GROUP, now, title="Open group")
+    return Place(hub, group, add_project(tx, group, DEFAULT_PROJECT, now, title="Main project"))
 
 
 def find(tx: Transaction, hub: str, group: str, project: str) -> Place | None:
@@ -145,49 +188,160 @@ def get(tx: Transaction, project_id: str) -> Place:
     return _place(row)
 
 
-def places_of(tx: Transaction, user_id: UserId) -> list[Place]:
-    """Return the places where a user is a member, the default project first and then the oldest."""
-    return _places(tx, _members.c.user_id == user_id)
-
-
 def all_places(tx: Transaction) -> list[Place]:
     """Return every place, the default project first and then the oldest."""
     return [_place(row) for row in tx.execute(_ALL)]
 
 
-def join(tx: Transaction, project_id: ProjectId, user_id: UserId, now: datetime) -> None:
-    """Make a user a member of a project; does nothing if they are."""
+def project_ids(tx: Transaction) -> frozenset[ProjectId]:
+    """Return the ids of all projects there ever were, deleted ones too."""
+    return frozenset(ProjectId(row[0]) for row in tx.execute(sa.select(_projects.c.id)))
+
+
+def spot(tx: Transaction, hub: str, group: str | None = None, project: str | None = None) -> Spot | None:
+    """Return the node of one, two or three names, if it exists."""
+    found_hub = _find(tx, _hubs, _hubs.c.name == hub)
+    if found_hub is None or group is None:
+        return None if found_hub is None else Spot(found_hub)
+    found_group = _find(tx, _groups, _groups.c.hub_id == found_hub.id, _groups.c.name == group)
+    if found_group is None or project is None:
+        return None if found_group is None else Spot(found_hub, found_group)
+    found = _find(tx, _projects, _projects.c.group_id == found_group.id, _projects.c.name == project)
+    return None if found is None else Spot(found_hub, found_group, found)
+
+
+def hubs(tx: Transaction) -> list[Node]:
+    """Return all hubs, the oldest first."""
+    return _list(tx, _hubs)
+
+
+def groups_of(tx: Transaction, hub: Node) -> list[Node]:
+    """Return the groups of a hub, the oldest first."""
+    return _list(tx, _groups, _groups.c.hub_id == hub.id)
+
+
+def projects_of(tx: Transaction, group: Node) -> list[Node]:
+    """Return the projects of a group, the oldest first."""
+    return _list(tx, _projects, _projects.c.group_id == group.id)
+
+
+def projects_under(tx: Transaction, above: Spot) -> frozenset[ProjectId]:
+    """Return the ids of all projects that are, or ever were, under a hub or group; of a project its own."""
+    if above.project is not None:
+        return frozenset({ProjectId(above.project.id)})
+    query = sa.select(_projects.c.id).join(_groups, _groups.c.id == _projects.c.group_id)
+    within = _groups.c.hub_id == above.hub.id if above.group is None else _groups.c.id == above.group.id
+    return frozenset(ProjectId(row[0]) for row in tx.execute(query.where(within)))
+
+
+def add_hub(tx: Transaction, name: str, now: datetime, **more: Any) -> Node:
+    """Add a hub; `more` are `title`, `description` and `priority`.
+
+    Raises:
+        errors.Invalid: The name or the priority cannot be one.
+        errors.Conflict: There is a hub of this name.
+    """
+    _check_name("hub", name, _HUB_NAME, _HUB_NAME_RULE)
+    if spot(tx, name) is not None:
+        raise errors.Conflict(f"There is a hub {name!r} already.", 3002)
+    return _add(tx, _hubs, name, now, {}, more)
+
+
+def add_group(tx: Transaction, hub: Node, name: str, now: datetime, **more: Any) -> Node:
+    """Add a group to a hub; as `add_hub`."""
+    _check_name("group", name, _NAME, _NAME_RULE)
+    if _find(tx, _groups, _groups.c.hub_id == hub.id, _groups.c.name == name) is not None:
+        raise errors.Conflict(f"The hub {hub.name} has a group {name!r} already.", 3002)
+    return _add(tx, _groups, name, now, {"hub_id": hub.id}, more)
+
+
+def add_project(tx: Transaction, group: Node, name: str, now: datetime, **more: Any) -> Node:
+    """Add a project to a group; as `add_hub`."""
+    _check_name("project", name, _NAME, _NAME_RULE)
+    if _find(tx, _projects, _projects.c.group_id == group.id, _projects.c.name == name) is not None:
+        raise errors.Conflict(f"The group {group.name} has a project {name!r} already.", 3002)
+    return _add(tx, _projects, name, now, {"group_id": group.id}, more)
+
+
+def remove(tx: Transaction, gone: Spot, now: datetime) -> None:
+    """Delete a node and what is under it; its jobs and their history stay, and what runs goes on.
+
+    Raises:
+        errors.Conflict: It is part of the default place, without which no account could be added.
+    """
+    if gone.hub.name == DEFAULT_HUB and (gone.group is None or gone.group.name == DEFAULT_GROUP):
+        if gone.project is None or gone.project.name == DEFAULT_PROJECT:
+            raise errors.Conflict(f"{gone.path} is where new accounts begin; it cannot be deleted.", 3003)
     tx.ring("network")
-    row = {"project_id": project_id, "user_id": user_id, "joined": now, "removed": None}
-    if not database.insert_if_absent(tx, _members, row):
-        key = (_members.c.project_id == project_id, _members.c.user_id == user_id)
-        tx.execute(sa.update(_members).where(*key).values(removed=None))
+    under = sa.select(_groups.c.id).where(_groups.c.hub_id == gone.hub.id)
+    if gone.project is not None:
+        chosen = [(_projects, _projects.c.id == gone.project.id)]
+    elif gone.group is not None:
+        chosen = [(_projects, _projects.c.group_id == gone.group.id), (_groups, _groups.c.id == gone.group.id)]
+    else:
+        chosen = [
+            (_projects, _projects.c.group_id.in_(under)),
+            (_groups, _groups.c.hub_id == gone.hub.id),
+            (_hubs, _hubs.c.id == gone.hub.id),
+        ]
+    for table, condition in chosen:
+        tx.execute(sa.update(table).where(condition, table.c.deleted.is_(None)).values(deleted=now))
 
 
-def projects_ever(tx: Transaction, user_id: UserId | None) -> frozenset[ProjectId]:
-    """Return the ids of all projects that a user is, or was, a member of; None: of all there are, deleted ones too."""
-    column = _projects.c.id if user_id is None else _members.c.project_id
-    conditions = () if user_id is None else (_members.c.user_id == user_id,)
-    return frozenset(ProjectId(row[0]) for row in tx.execute(sa.select(column).where(*conditions)))
+def change(tx: Transaction, which: Spot, **facts: Any) -> Node:
+    """Set `title`, `description` or `priority` of a node and return it.
+
+    Raises:
+        errors.Invalid: The priority cannot be one.
+    """
+    check_priority(facts.get("priority", LEAST_PRIORITY))
+    tx.ring("network")
+    table = {"hub": _hubs, "group": _groups, "project": _projects}[which.level]
+    tx.execute(sa.update(table).where(table.c.id == which.node.id).values(**facts))
+    return msgspec.structs.replace(which.node, **facts)
 
 
-def is_member(tx: Transaction, project_id: ProjectId, user_id: UserId) -> bool:
-    """Tell whether a user is a member of a project."""
-    key = (_members.c.project_id == project_id, _members.c.user_id == user_id, _members.c.removed.is_(None))
-    return tx.execute(sa.select(_members.c.joined).where(*key)).first() is not None
+def check_priority(priority: int) -> None:
+    """Refuse what cannot be a priority.
+
+    Raises:
+        errors.Invalid: It cannot.
+    """
+    if not LEAST_PRIORITY <= priority <= MOST_PRIORITY:
+        raise errors.Invalid(
+            f"`priority` is {priority}; it must be a whole number from {LEAST_PRIORITY} to {MOST_PRIORITY}.", 1001
+        )
 
 
-def _places(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Place]:
-    mine = {
-        row.project_id
-        for row in tx.execute(sa.select(_members.c.project_id).where(condition, _members.c.removed.is_(None)))
-    }
-    return [place for place in all_places(tx) if place.project.id in mine]
+def _check_name(what: str, name: str, pattern: re.Pattern[str], rule: str) -> None:
+    if not pattern.fullmatch(name):
+        raise errors.Invalid(f"`name` of a {what} is {name[:80]!r}; it must be {rule}.", 1001)
 
 
-def _add(tx: Transaction, table: sa.Table, name: str, title: str, now: datetime, **parent: str) -> Node:
-    node = Node(secrets.token_hex(12), name, title, "", _DEFAULT_PRIORITY, now, None)
-    tx.execute(sa.insert(table), msgspec.structs.asdict(node) | parent)
+def _find(tx: Transaction, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Node | None:
+    found = _list(tx, table, *conditions)
+    return found[0] if found else None
+
+
+def _list(tx: Transaction, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> list[Node]:
+    query = sa.select(*(table.c[name] for name in _NODE_COLUMNS)).where(table.c.deleted.is_(None), *conditions)
+    return [Node(*row) for row in tx.execute(query.order_by(table.c.created, table.c.id))]
+
+
+def _add(
+    tx: Transaction, table: sa.Table, name: str, now: datetime, parent: Mapping[str, str], facts: Mapping[str, Any]
+) -> Node:
+    node = Node(
+        secrets.token_hex(12),
+        name,
+        str(facts.get("title", ""))[:200],
+        str(facts.get("description", ""))[:2000],
+        facts.get("priority", _DEFAULT_PRIORITY),
+        now,
+        None,
+    )
+    check_priority(node.priority)
+    tx.execute(sa.insert(table), msgspec.structs.asdict(node) | dict(parent))
     tx.ring("network")
     return node
 

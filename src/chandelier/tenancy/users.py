@@ -138,14 +138,23 @@ def create(
         errors.Invalid: The address is not one.
         errors.Conflict: An account with this address exists.
     """
-    address = email.strip().lower()
-    if not _EMAIL.fullmatch(address):
-        raise errors.Invalid(f"{email!r} is not an e-mail address.", 1001)
-    user = User(UserId(secrets.token_hex(12)), address, name[:200], operator, now)
+    user = User(UserId(secrets.token_hex(12)), address(email), name[:200], operator, now)
     row = msgspec.structs.asdict(user) | {"password_hash": password_hash}
     if not database.insert_if_absent(tx, _users, row):
-        raise errors.Conflict(f"An account for {address} exists.", 3501)
+        raise errors.Conflict(f"An account for {user.email} exists.", 3501)
     return user
+
+
+def address(email: str) -> str:
+    """Return an e-mail address as accounts are known by it.
+
+    Raises:
+        errors.Invalid: It is none.
+    """
+    known = email.strip().lower()
+    if not _EMAIL.fullmatch(known):
+        raise errors.Invalid(f"{email[:100]!r} is not an e-mail address.", 1001)
+    return known
 
 
 def find_by_email(tx: Transaction, email: str) -> User | None:
@@ -164,6 +173,12 @@ def get(tx: Transaction, user_id: str) -> User:
     if row is None:
         raise errors.NotFound(f"No user has the id {user_id}.", 3500)
     return User(*row)
+
+
+def find_all(tx: Transaction, user_ids: Iterable[str]) -> dict[str, User]:
+    """Return the accounts of some ids, by id."""
+    query = sa.select(*_USER).where(_users.c.id.in_(sorted(user_ids)))
+    return {row.id: User(*row) for row in tx.execute(query)}
 
 
 def list_(tx: Transaction) -> list[User]:

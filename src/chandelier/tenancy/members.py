@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who has which role where: members of projects, administrators of groups and hubs, and who is invited.
+
+The only writer of these tables. A membership that ended stays, so that history can be told.
+"""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from chandelier import errors
+from chandelier.store import Transaction, database
+from chandelier.tenancy import network, users
+from chandelier.tenancy.network import Level, Node, Place, ProjectId, Spot
+from chandelier.tenancy.users import User, UserId
+
+#: What one may be at a node; hubs and groups have administrators only, projects members only.
+Role = Literal["admin", "member"]
+
+_members: Final = sa.Table(
+    "members",
+    database.metadata,
+    sa.Column("node_id", sa.String(24), primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id"), primary_key=True, index=True),
+    sa.Column("level", sa.String(8), nullable=False),
+    sa.Column("joined", database.UtcMilliseconds, nullable=False),
+    sa.Column("removed", database.UtcMilliseconds),
+)
+_invitations: Final = sa.Table(
+    "invitations",
+    database.metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("email", sa.String(255), nullable=False, index=True),
+    sa.Column("node_id", sa.String(24), nullable=False, index=True),
+    sa.Column("level", sa.String(8), nullable=False),
+    sa.Column("created", database.UtcMilliseconds, nullable=False),
+    sa.Column("ended", database.UtcMilliseconds),
+)
+_STANDS: Final = _members.c.removed.is_(None)
+
+
+class Member(msgspec.Struct, frozen=True):
+    """Somebody's role at a node.
+
+    Attributes:
+        id: The user's id, or the invitation's.
+        invited: The person has no account yet.
+    """
+
+    id: str
+    email: str
+    name: str
+    role: Role
+    joined: datetime
+    invited: bool = False
+
+
+def role_at(level: Level) -> Role:
+    """Return the role that somebody at a node of a level has."""
+    return "member" if level == "project" else "admin"
+
+
+def join(tx: Transaction, project_id: ProjectId, user_id: UserId, now: datetime) -> None:
+    """Make a user a member of a project; does nothing if they are."""
+    _join(tx, project_id, "project", user_id, now)
+
+
+def add(tx: Transaction, spot: Spot, email: str, now: datetime) -> Member:
+    """Give somebody the role that a node has; who has no account is invited, and gets it with the account.
+
+    Raises:
+        errors.Invalid: The address is not one.
+    """
+    address = users.address(email)
+    user = users.find_by_email(tx, address)
+    if user is not None:
+        _join(tx, spot.node.id, spot.level, user.id, now)
+        return Member(user.id, user.email, user.name, role_at(spot.level), now)
+    standing = _invited(tx, spot.node.id, address)
+    if standing is not None:
+        return standing
+    made = Member(secrets.token_hex(12), address, "", role_at(spot.level), now, invited=True)
+    row = {"id": made.id, "email": address, "node_id": spot.node.id, "level": spot.level, "created": now}
+    tx.execute(sa.insert(_invitations), row | {"ended": None})
+    return made
+
+
+def remove(tx: Transaction, spot: Spot, email: str, now: datetime) -> None:
+    """Take somebody's role at a node away, at once; an invitation ends too.
+
+    Raises:
+        errors.NotFound: They have none there.
+    """
+    address = users.address(email)
+    tx.ring("network")
+    user = users.find_by_email(tx, address)
+    ended = tx.execute(
+        sa.update(_invitations)
+        .where(_invitations.c.node_id == spot.node.id, _invitations.c.email == address, _invitations.c.ended.is_(None))
+        .values(ended=now)
+    ).rowcount
+    if user is not None:
+        key = (_members.c.node_id == spot.node.id, _members.c.user_id == user.id, _STANDS)
+        ended += tx.execute(sa.update(_members).where(*key).values(removed=now)).rowcount
+    if not ended:
+        raise errors.NotFound(f"{address} is no {role_at(spot.level)} of {spot.path}.", 3500)
+
+
+def welcome(tx: Transaction, user: User, now: datetime) -> None:
+    """Give a new account what its address was invited to."""
+    waiting = (_invitations.c.email == user.email, _invitations.c.ended.is_(None))
+    for row in tx.execute(sa.select(_invitations.c.node_id, _invitations.c.level).where(*waiting)).all():
+        _join(tx, row.node_id, row.level, user.id, now)
+    tx.execute(sa.update(_invitations).where(*waiting).values(ended=now))
+
+
+def list_(tx: Transaction, spot: Spot) -> list[Member]:
+    """Return who has a role at a node, those who joined first first, and then who is invited."""
+    query = sa.select(_members.c.user_id, _members.c.joined).where(_members.c.node_id == spot.node.id, _STANDS)
+    rows = tx.execute(query.order_by(_members.c.joined, _members.c.user_id)).all()
+    known = users.find_all(tx, [row.user_id for row in rows])
+    role = role_at(spot.level)
+    there = [Member(user.id, user.email, user.name, role, row.joined) for row in rows for user in [known[row.user_id]]]
+    pending = sa.select(_invitations).where(_invitations.c.node_id == spot.node.id, _invitations.c.ended.is_(None))
+    invited = [
+        Member(row.id, row.email, "", role, row.created, invited=True)
+        for row in tx.execute(pending.order_by(_invitations.c.created))
+    ]
+    return there + invited
+
+
+def is_member(tx: Transaction, project_id: ProjectId, user_id: UserId) -> bool:
+    """Tell whether a user is a member of a project."""
+    return has_role(tx, [project_id], user_id)
+
+
+def has_role(tx: Transaction, node_ids: Iterable[str], user_id: UserId) -> bool:
+    """Tell whether a user has a role at one of some nodes."""
+    key = (_members.c.node_id.in_(list(node_ids)), _members.c.user_id == user_id, _STANDS)
+    return tx.execute(sa.select(_members.c.joined).where(*key).limit(1)).first() is not None
+
+
+def nodes_of(tx: Transaction, user_id: UserId) -> frozenset[str]:
+    """Return the ids of the nodes where a user has a role."""
+    return frozenset(
+        row.node_id for row in tx.execute(sa.select(_members.c.node_id).where(_members.c.user_id == user_id, _STANDS))
+    )
+
+
+def places_of(tx: Transaction, user_id: UserId) -> list[Place]:
+    """Return the places where a user is a member, the default project first and then the oldest."""
+    mine = nodes_of(tx, user_id)
+    return [place for place in network.all_places(tx) if place.project.id in mine]
+
+
+def projects_ever(tx: Transaction, user_id: UserId) -> frozenset[ProjectId]:
+    """Return the ids of all projects that a user is, or ever was, a member of."""
+    query = sa.select(_members.c.node_id).where(_members.c.user_id == user_id, _members.c.level == "project")
+    return frozenset(ProjectId(row.node_id) for row in tx.execute(query))
+
+
+def _join(tx: Transaction, node_id: str, level: Level, user_id: UserId, now: datetime) -> None:
+    tx.ring("network")
+    row = {"node_id": node_id, "level": level, "user_id": user_id, "joined": now, "removed": None}
+    if not database.insert_if_absent(tx, _members, row):
+        key = (_members.c.node_id == node_id, _members.c.user_id == user_id)
+        tx.execute(sa.update(_members).where(*key, _members.c.removed.is_not(None)).values(joined=now, removed=None))
+
+
+def _invited(tx: Transaction, node_id: str, address: str) -> Member | None:
+    query = sa.select(_invitations).where(
+        _invitations.c.node_id == node_id, _invitations.c.email == address, _invitations.c.ended.is_(None)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else Member(row.id, address, "", role_at(row.level), row.created, invited=True)
