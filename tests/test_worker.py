@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 import fakes
 from chandelier import devices, errors
 from chandelier.formats import tasks
-from chandelier.jobs import lifecycle, outcomes, records
+from chandelier.jobs import codes, intake, lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
-from chandelier.jobs.records import Job
+from chandelier.jobs.records import Draft, Job
 from chandelier.scheduling import claims, ranking
 from chandelier.store import Store, database
 from chandelier.worker import Budget, Worker
-from factories import NOW, Town, a_job, reload, states, submitted
+from factories import LIMITS, NOW, Town, a_job, reload, states, submitted
 from fakes import Ending, ScriptedPool
 
 PATIENCE = 30.0
@@ -389,3 +390,59 @@ def test_what_nobody_foresaw_stops_no_worker(town: Town, hire: Hire) -> None:
 
     town.store.write(lambda tx: claims.reap(tx, NOW, everything=True))
     assert ended(town, first).state is State.COMPLETED
+
+
+def texts(town: Town, code: codes.Draft | None = None) -> Job:
+    """Submit a text of Ann's."""
+    asked = intake.Asked(b'[{"qasm": "qreg q[1];"}]')
+    more: dict[str, Any] = {"draft": Draft(), "limits": LIMITS, "now": NOW, "code": code}
+    return intake.submit_texts(town.store, town.ann, town.home, town.device, asked, **more)
+
+
+def test_texts_are_made_into_what_is_run(town: Town, hire: Hire) -> None:
+    """The child is told where to write the Qobj, which is kept beside the texts and run in their place."""
+    pool = ScriptedPool(validations=(fakes.compile_texts,))
+    hire(pool)
+    job = ended(town, texts(town))
+    check, run = (call.task for call in pool.calls)
+    objects = town.store.objects
+
+    assert states(town.store, job) == COMPLETE
+    assert isinstance(check, tasks.Validate)
+    assert (check.program, check.picture) == (str(objects.path("programs", job.id)), None)
+    assert run.program == str(objects.path("converted", job.id))
+    assert objects.read("converted", job.id) == fakes.PROGRAM
+    assert files(town.store, "incoming") == files(town.store, "pictures") == []
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_codes_have_pictures(town: Town, hire: Hire, drawn: bool) -> None:
+    """If the child could draw one; without it the job goes on all the same."""
+
+    def without_picture(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        assert isinstance(task, tasks.Validate)
+        return fakes.compile_texts(msgspec.structs.replace(task, picture=None), call, timeout)
+
+    hire(ScriptedPool(validations=(fakes.compile_texts if drawn else without_picture,)))
+    job = ended(town, texts(town, codes.Draft("bell", "QASM2", "qreg q[1];")))
+
+    assert job.state is State.COMPLETED
+    assert files(town.store, "pictures") == ([job.id] if drawn else [])
+    assert files(town.store, "incoming") == []
+
+
+def test_a_child_that_leaves_no_program_is_tried_again(town: Town, hire: Hire) -> None:
+    """It is a fault of the server, not of the texts."""
+    hire(ScriptedPool(validations=(fakes.accept, fakes.compile_texts)))
+    job = ended(town, texts(town))
+
+    assert (job.state, job.deaths) == (State.COMPLETED, 1)
+
+
+def test_texts_that_are_refused(town: Town, hire: Hire) -> None:
+    """The job says why, and nothing is left lying about."""
+    hire(ScriptedPool(validations=(fakes.refuse(8012),)))
+    job = ended(town, texts(town))
+
+    assert (job.state, job.error_code) == (State.ERROR_VALIDATING_JOB, 8012)
+    assert files(town.store, "incoming") == files(town.store, "converted") == []

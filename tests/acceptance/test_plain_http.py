@@ -43,7 +43,7 @@ def test_version_says_which_generation_this_is(cloud: Cloud) -> None:
 
 def test_the_user_has_exactly_the_known_keys(cloud: Cloud, api: Api) -> None:
     """`GET /users/me` has no key that a strict client does not know, and URLs of the right form."""
-    user = api.get("/users/me")
+    user = api.get("/users/me", headers={"X-Qx-Client-Application": "IBMQClient.jl"})
     assert set(user) == USER_KEYS
     assert user["urls"]["http"] == cloud.url
     assert user["urls"]["ws"] == f"ws://127.0.0.1:{cloud.port}/"

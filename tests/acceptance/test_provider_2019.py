@@ -327,7 +327,8 @@ def test_tags_names_and_own_filters_select(listing: Listing) -> None:
     """Tags with AND and OR, names by regular expression, `db_filter` merged; an odd element matches nothing."""
     number = {job: index for index, job in enumerate(listing.ids)}
     assert {number[job] for job in listing.lists["both_tags"]} == set(range(0, JOBS, 2))
-    assert {number[job] for job in listing.lists["either_tag"]} >= {
+    # Other tests use the same cloud, and one of the tags.
+    assert {number[job] for job in listing.lists["either_tag"] if job in number} == {
         index for index in range(JOBS) if index % 2 == 0 or index % 3 == 0
     }
     assert {number[job] for job in listing.lists["named"]} == set(range(10, 15))

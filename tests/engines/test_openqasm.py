@@ -223,6 +223,8 @@ def test_the_header_is_that_of_a_newer_client() -> None:
         ('include "/etc/passwd"; qreg q[1];', 8012),
         ('include "../../secret.inc"; qreg q[1];', 8012),
         ("OPENQASM 4.0; qreg q[1];", 8012),
+        ("qreg q[1]; /* U(0,0,0) q[0];", 8012),
+        (THREE + "qubit q; /* x q;", 8012),
         ("qreg q[1]; U(" + "(" * 100_000 + "1" + ")" * 100_000 + ",0,0) q[0];", None),
         (THREE + "qubit q; rx(" + "(" * 2000 + "1" + ")" * 2000 + ") q;", 8012),
         (THREE + "qubit q; " + "{" * 2000 + "}" * 2000, 8012),

@@ -28,7 +28,7 @@ _VERSION: Final = re.compile(r"\s*(?:OPENQASM|IBMQASM)\s+([0-9]+)(?:\.[0-9]+)?\s
 _INCLUDE: Final = re.compile(r'\binclude\s*"qelib1\.inc"\s*;')
 _DEFINITION: Final = re.compile(r"\b(?:gate|opaque)\s+([A-Za-z_]\w*)")
 #: By these a text without a version line is known to be of version 3.
-_THIRD: Final = re.compile(r'\binclude\s*"stdgates\.inc"|^\s*qubit\b', re.MULTILINE)
+_THIRD: Final = re.compile(r'\binclude\s*"stdgates\.inc"|^[ \t]*qubit\b', re.MULTILINE)
 _PLACE: Final = re.compile(r"^(?:<input>:)?(\d+),(\d+): ")
 
 

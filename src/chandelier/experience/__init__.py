@@ -97,7 +97,6 @@ ROUTES: Final[tuple[Route, ...]] = (
         "List the reservations of a device.",
         **_BOOKINGS,
     ),
-    # Before the jobs of a project: one of these paths looks like that of a job whose id is `all`.
     *(
         Route(method, path, administration.not_yet, summary.removesuffix(".") + " (not yet).")  # type: ignore[arg-type]
         for path, methods in administration.ENDPOINTS.items()

@@ -24,7 +24,8 @@ Named = Annotated[str, msgspec.Meta(max_length=500)]
 #: Words of the two versions of the language that declare qubits and bits, followed by a size.
 _QUBITS: Final = re.compile(r"\b(?:qreg\s+[A-Za-z_]\w*\s*\[|qubit\s*\[)\s*([0-9][0-9_]*)\s*\]")
 _BITS: Final = re.compile(r"\b(?:creg\s+[A-Za-z_]\w*\s*\[|bit\s*\[)\s*([0-9][0-9_]*)\s*\]")
-_COMMENT: Final = re.compile(r'"[^"\n]*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+#: Strings and comments; a comment without an end reaches to the end of the text, lest it be looked for many times.
+_SKIPPED: Final = re.compile(r'"[^"\n]*"|//[^\n]*|/\*(?:.*?\*/|.*)', re.DOTALL)
 
 
 class Text(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -133,7 +134,7 @@ def uncommented(text: str) -> str:
     >>> uncommented('h q; // "x"')
     'h q;       '
     """
-    return _COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else blank(found[0]), text)
+    return _SKIPPED.sub(_without_comment, text)
 
 
 def blank(text: str) -> str:
@@ -154,6 +155,17 @@ def declared(text: str) -> tuple[int, int]:
 def too_wide(device: str, qubits: int) -> str:
     """Say that a text declares more qubits than its device has, in the words by which one client knows it."""
     return f"On {device}, registers exceed the number of qubits, it can't be greater than {qubits}."
+
+
+def exceeds(text: str, qubits: int) -> bool:
+    """Whether a text declares more qubits; comments are looked at only if it seems so."""
+    return _total(_QUBITS, text) > qubits and declared(text)[0] > qubits
+
+
+def _without_comment(found: re.Match[str]) -> str:
+    """Blank out a comment; a string stays, and so does a comment without an end, for the parser to refuse."""
+    whole = found[0]
+    return blank(whole) if whole.startswith("//") or (whole.startswith("/*") and whole.endswith("*/")) else whole
 
 
 def _total(declaration: re.Pattern[str], words: str) -> int:

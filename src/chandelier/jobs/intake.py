@@ -127,7 +127,7 @@ def submit_texts(
     """
     check_size(len(asked.qasms), limits)
     gathered = texts.gather(asked.qasms, asked.shots, asked.seed, asked.max_credits)
-    if any(texts.declared(text.qasm)[0] > device.qubits for text in gathered.qasms):
+    if any(texts.exceeds(text.qasm, device.qubits) for text in gathered.qasms):
         raise errors.Invalid(texts.too_wide(device.name, device.qubits), 8005)
     program = texts.encode(gathered)
     job_id = records.new_id()
