@@ -18,10 +18,11 @@ import msgspec
 import typer
 
 from chandelier import cli, errors, experience, gateway
-from chandelier.experience import administration, documents
+from chandelier.experience import documents
 from chandelier.formats import simulators, snapshots
 from chandelier.jobs import lifecycle
 from chandelier.settings import Settings
+from chandelier.tenancy import access
 
 ROOT: Final = Path(__file__).parent.parent
 FOLDER: Final = ROOT / "docs" / "reference"
@@ -126,14 +127,22 @@ def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 def _command(path: str, command: Any) -> str:
     arguments = [entry for entry in command.params if entry.param_type_name == "argument"]
     options = [entry for entry in command.params if entry.param_type_name == "option"]
-    usage = " ".join([path, *(entry.name.upper() for entry in arguments), "[OPTIONS]"])
-    rows = [(code(entry.name.upper()), entry.help or "") for entry in arguments]
+    words = [_value(entry) if entry.required else f"[{_value(entry)}]" for entry in arguments]
+    usage = " ".join([path, *words, "[OPTIONS]"])
+    rows = [(code(_value(entry)), entry.help or "") for entry in arguments]
     rows += [(code(_spelled(entry)), _meaning(entry)) for entry in options]
-    return f"### {path}\n\n{command.help}\n\n    {usage}\n\n{table(('Argument or option', 'Meaning'), rows)}"
+    examples = re.sub(r"(?m)^(.+?: )(chandelier .+)$", r"\1`\2`", f"{command.epilog}\n\n" if command.epilog else "")
+    head = f"### {path}\n\n{command.help}\n\n    {usage}\n\n"
+    return f"{head}{examples}{table(('Argument or option', 'Meaning'), rows)}"
+
+
+def _value(entry: Any) -> str:
+    """Return how the help writes a value."""
+    return str(entry.metavar or entry.name.upper())
 
 
 def _spelled(option: Any) -> str:
-    return option.opts[0] if option.is_flag else f"{option.opts[0]} {option.name.upper()}"
+    return option.opts[0] if option.is_flag else f"{option.opts[0]} {_value(option)}"
 
 
 def _meaning(option: Any) -> str:
@@ -153,6 +162,17 @@ def routes() -> str:
         for route in experience.ROUTES
     ]
     return f"The prefix is `{gateway.PROJECT_PREFIX}`.\n\n" + table(heads, rows)
+
+
+def administration() -> str:
+    """Return who may ask for which endpoint of administration."""
+    heads = ("Method", "Path below `/api`", "Who may, at least", "What it does")
+    rows = [
+        (route.method, code(route.path), access.NAMES[access.RIGHTS[route.right]], route.summary)
+        for route in experience.ROUTES
+        if route.right
+    ]
+    return table(heads, rows)
 
 
 def endpoints() -> str:
@@ -195,8 +215,7 @@ def function(method: str, path: str) -> str | None:
     route = served(method, path)
     if route is None:
         return None
-    name = f"{route.handler.__module__.rpartition('.')[2]}.{route.handler.__name__}"
-    return f"{name} (not yet)" if route.handler is administration.not_yet else name
+    return f"{route.handler.__module__.rpartition('.')[2]}.{route.handler.__name__}"
 
 
 def streams() -> str:
@@ -318,6 +337,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "program-errors": program_errors,
     "commands": commands,
     "routes": routes,
+    "administration": administration,
     "streams": streams,
     "endpoints": endpoints,
     "absent-endpoints": absent_endpoints,

@@ -150,7 +150,8 @@ def test_examples_parse(path: Path) -> None:
 def test_commands_in_examples_exist() -> None:
     """Whatever a page tells its reader to type after `chandelier` is a command."""
     commands = {path for path, _ in reference().walk(typer.main.get_command(cli.app), "chandelier")}
-    typed = re.compile(r"(?:^|[`/(]| )(chandelier (?:user|token|device|job) [a-z]+|chandelier [a-z]+)", re.MULTILINE)
+    nouns = "|".join(sorted({path.split()[1] for path in commands if len(path.split()) > 2}))
+    typed = re.compile(rf"(?:^|[`/(]| )(chandelier (?:{nouns}) [a-z]+|chandelier [a-z]+)", re.MULTILINE)
     unknown = {
         found
         for path in PAGES

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from chandelier import devices, errors, setup
+from chandelier.formats import rosters
 from chandelier.settings import Settings
 from chandelier.store import Store
-from chandelier.tenancy import access, network, users
+from chandelier.tenancy import access, acts, audit, members, network, users
 from chandelier.tenancy.access import Principal
 from factories import NOW, after
 
@@ -225,3 +226,46 @@ def test_a_user_that_cannot_be_added_is_not_half_there(
 
     assert store.read(lambda tx: users.find_by_email(tx, "bob@example.org")) is None
     assert len(store.read(network.all_places)) == 1
+
+
+def test_a_class_is_imported(store: Store) -> None:
+    """Accounts, memberships, old invitations and tokens; the audit log has one entry for all."""
+    by = acts.By("op (shell)", NOW)
+    setup.add_user(store, "ann@example.org", NOW)
+    place = store.write(lambda tx: network.ensure_default(tx, NOW))
+    hub = store.write(lambda tx: acts.add_hub(tx, by, "lab"))
+    group = store.write(lambda tx: acts.add_group(tx, by, hub, "students"))
+    project = store.write(lambda tx: acts.add_project(tx, by, group, "qc"))
+    store.write(lambda tx: acts.add_member(tx, by, place.spot, "bob@example.org"))
+    roster = [rosters.Entry(1, "Ann@example.org"), rosters.Entry(2, "bob@example.org", "Bob", "long enough")]
+    steps: list[None] = []
+    people = setup.prepare_members(store, roster, lambda: steps.append(None))
+    enrolled = store.write(lambda tx: setup.import_members(tx, by, project, people, step=lambda: steps.append(None)))
+
+    assert len(steps) == 2 * len(roster)
+    assert [(each.user.email, each.created, each.joined) for each in enrolled] == [
+        ("ann@example.org", False, True),
+        ("bob@example.org", True, True),
+    ]
+    bob = users.login_with_password(store, "bob@example.org", "long enough", NOW).user_id
+    assert users.login_with_token(store, enrolled[1].token, NOW).user_id == bob
+    assert [place.path for place in store.read(lambda tx: members.places_of(tx, bob))] == [
+        "ibm-q/open/main",
+        "lab/students/qc",
+    ]
+    [act] = store.read(lambda tx: audit.list_(tx, path="lab/students/qc", limit=1))
+    assert (act.who, act.act) == ("op (shell)", "member.import")
+    assert act.after == {"joined": ["ann@example.org", "bob@example.org"], "tokens": 2}
+
+
+def test_an_account_made_in_between_keeps_its_password(store: Store) -> None:
+    """Only a new account gets that of the roster."""
+    place = store.write(lambda tx: network.ensure_default(tx, NOW))
+    roster = [rosters.Entry(1, "ann@example.org"), rosters.Entry(2, "bob@example.org", "", "long enough")]
+    people = setup.prepare_members(store, roster, lambda: None)
+    setup.add_user(store, "bob@example.org", NOW, password="chosen by Bob")
+    by = acts.By("op (shell)", NOW)
+    enrolled = store.write(lambda tx: setup.import_members(tx, by, place.spot, people))
+
+    assert [each.created for each in enrolled] == [True, False]
+    assert users.login_with_password(store, "bob@example.org", "chosen by Bob", NOW)

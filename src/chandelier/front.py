@@ -180,13 +180,12 @@ def _query_parameters(query: _Schema) -> list[dict[str, Any]]:
 
 
 def _success(route: gateway.Route, schemas: Mapping[Any, _Schema]) -> dict[str, Any]:
-    if route.media is not None:
-        return {"description": "Success.", "content": {route.media: {"schema": {"type": "string", "format": "binary"}}}}
+    other = {} if route.media is None else {route.media: {"schema": {"type": "string", "format": "binary"}}}
     if route.response is None:
-        return {"description": "Success, without a body."}
+        return {"description": "Success.", "content": other} if other else {"description": "Success, without a body."}
     found = [schemas[shape] for shape in _answers(route)]
     schema = found[0] if len(found) == 1 else {"anyOf": found}
-    return {"description": "Success.", "content": {"application/json": {"schema": schema}}}
+    return {"description": "Success.", "content": {"application/json": {"schema": schema}} | other}
 
 
 def _failures(route: gateway.Route, path: str) -> dict[str, Any]:

@@ -75,9 +75,10 @@ class Json(msgspec.Struct, frozen=True):
 
 
 class Encoded(msgspec.Struct, frozen=True):
-    """An answer that is a JSON document, encoded already."""
+    """An answer that is encoded already, as a JSON document unless it is of another media type."""
 
     body: bytes
+    media: str = "application/json"
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -263,7 +264,7 @@ class Route(msgspec.Struct, frozen=True):
         summary: One sentence for the reference.
         request: Shape of the JSON body, for the reference; the handler reads it by itself.
         response: Shape of the answer, for the reference and the tests; None where it is no JSON document.
-        media: Media type of an answer that is none.
+        media: Media type of an answer that is none; beside `response` of the other form of the answer.
         query: Shape of the query parameters, for the reference; a field that is an object is sent as JSON.
         failures: Kinds of errors that this endpoint answers with besides those that every one of its sort does.
         form: Takes its body as a form too.
@@ -272,6 +273,7 @@ class Route(msgspec.Struct, frozen=True):
         prefixed: Exists under the project prefix too.
         large: Takes programs, so its body may be as large as they.
         admit: For uploads: checks, before the body is read, that it may be sent.
+        right: What the caller needs the right to, if it takes more than a token; for the reference and the tests.
         recall: Returns the answer, encoded, if it can be told from memory; asked before anything is read.
     """
 
@@ -291,6 +293,7 @@ class Route(msgspec.Struct, frozen=True):
     failures: tuple[type[errors.ChandelierError], ...] = ()
     form: bool = False
     media: str | None = None
+    right: str = ""
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -450,7 +453,7 @@ def _respond(answer: Answer) -> Response:
     if isinstance(answer, Stored):
         return FileResponse(answer.path, media_type=answer.media)
     if isinstance(answer, Encoded):
-        return Response(answer.body, media_type="application/json")
+        return Response(answer.body, media_type=answer.media)
     if isinstance(answer, Empty):
         return Response(status_code=200)
     return respond(200, answer.document)

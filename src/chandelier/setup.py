@@ -4,7 +4,8 @@
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,14 +14,17 @@ import msgspec
 
 from chandelier import devices, errors, migrations, store
 from chandelier.devices import Device
-from chandelier.formats import simulators, snapshots
+from chandelier.formats import rosters, simulators, snapshots
 from chandelier.settings import Settings
 from chandelier.store import Store, Transaction
-from chandelier.tenancy import grants, members, network, users
-from chandelier.tenancy.network import Place
+from chandelier.tenancy import acts, audit, grants, members, network, users
+from chandelier.tenancy.network import Place, ProjectId, Spot
 from chandelier.tenancy.users import User
 
 _SECRET_BYTES: Final = 32
+
+#: Wrong lines of a roster that are told; the others are counted.
+_FAULTS_TOLD: Final = 5
 
 _DEVICE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -35,6 +39,33 @@ class Made(msgspec.Struct, frozen=True):
     operator: User
     token: str
     place: Place
+
+
+class Newcomer(msgspec.Struct, frozen=True):
+    """Somebody of a roster who can be imported.
+
+    Attributes:
+        password_hash: Of a new account; None allows tokens only.
+    """
+
+    email: str
+    name: str
+    password_hash: str | None
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """Somebody who was imported.
+
+    Attributes:
+        token: The text of a new API token, which is never seen again.
+        created: The account is new.
+        joined: They were no member before.
+    """
+
+    user: User
+    token: str
+    created: bool
+    joined: bool
 
 
 def open_store(settings: Settings) -> Store:
@@ -96,7 +127,7 @@ def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read; there is never half of it."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(descriptor)
@@ -115,13 +146,102 @@ def add_user(
     password_hash = None if password is None else users.hash_password(password)
 
     def work(tx: Transaction) -> tuple[User, str]:
-        user = users.create(tx, email, now, name=name, password_hash=password_hash)
+        user = _add_account(tx, email, now, name=name, password_hash=password_hash)
         members.join(tx, network.ensure_default(tx, now).project_id, user.id, now)
-        members.welcome(tx, user, now)
         text, _ = users.issue(tx, user.id, "api", now, name="first")
         return user, text
 
     return opened.write(work)
+
+
+def prepare_members(opened: Store, roster: Sequence[rosters.Entry], step: Callable[[], None]) -> list[Newcomer]:
+    """Check a roster and hash its passwords, for those that have no account yet.
+
+    Args:
+        step: Called once for each entry.
+
+    Raises:
+        errors.Invalid: With the numbers of all lines that are wrong: no address, an address twice, a password that is
+            too short, or the address of an operator, whose token is not to be handed out.
+    """
+    known = opened.read(lambda tx: users.find_all_by_email(tx, [entry.email for entry in roster]))
+    faults = _faults(roster, known)
+    if faults:
+        more = f" And {len(faults) - _FAULTS_TOLD} more." if len(faults) > _FAULTS_TOLD else ""
+        raise errors.Invalid(f"Nothing is imported. {' '.join(faults[:_FAULTS_TOLD])}{more}", 1001)
+
+    def prepared(entry: rosters.Entry) -> Newcomer:
+        email = users.address(entry.email)
+        password = None if email in known else entry.password
+        step()
+        return Newcomer(email, entry.name, None if password is None else users.hash_password(password))
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="hashing") as threads:
+        return list(threads.map(prepared, roster))
+
+
+def import_members(
+    tx: Transaction,
+    by: acts.By,
+    project: Spot,
+    people: Iterable[Newcomer],
+    *,
+    skip_members: bool = False,
+    step: Callable[[], None] = lambda: None,
+) -> list[Enrolled]:
+    """Make all of some people members of a project, those without an account after making it; give each an API token.
+
+    Args:
+        skip_members: Pass over members; they get no token.
+        step: Called once for each of the people.
+
+    Raises:
+        errors.Conflict: Somebody's account is made at the same moment.
+    """
+    listed = list(people)
+    known = users.find_all_by_email(tx, [each.email for each in listed])
+    there = {member.id for member in members.list_(tx, project) if not member.invited}
+    enrolled = []
+    for each in listed:
+        step()
+        account = known.get(each.email)
+        if account is not None and account.id in there and skip_members:
+            continue
+        user = account or _add_account(tx, each.email, by.now, name=each.name, password_hash=each.password_hash)
+        joins = user.id not in there
+        if joins:
+            members.join(tx, ProjectId(project.node.id), user.id, by.now)
+        text, _ = users.issue(tx, user.id, "api", by.now, name=project.path)
+        enrolled.append(Enrolled(user, text, account is None, joins))
+    facts = {"joined": [each.user.email for each in enrolled if each.joined], "tokens": len(enrolled)}
+    audit.write(tx, by.who, "member.import", project, by.now, after=facts)
+    return enrolled
+
+
+def _add_account(tx: Transaction, email: str, now: datetime, *, name: str, password_hash: str | None) -> User:
+    user = users.create(tx, email, now, name=name, password_hash=password_hash)
+    members.welcome(tx, user, now)
+    return user
+
+
+def _faults(roster: Iterable[rosters.Entry], known: Mapping[str, User]) -> list[str]:
+    """Return a sentence for each line of a roster that is wrong."""
+    faults: list[str] = []
+    lines: dict[str, int] = {}
+    for entry in roster:
+        try:
+            email = users.address(entry.email)
+            if entry.password is not None:
+                users.check_password(entry.password)
+        except errors.Invalid as failure:
+            faults.append(f"Line {entry.line}: {failure.message}")
+            continue
+        first = lines.setdefault(email, entry.line)
+        if first != entry.line:
+            faults.append(f"Line {entry.line}: {email} is in line {first} already.")
+        elif email in known and known[email].operator:
+            faults.append(f"Line {entry.line}: {email} is an operator, whose token is not to be handed out.")
+    return faults
 
 
 def add_devices(opened: Store, settings: Settings, wanted: Mapping[str, str], now: datetime) -> list[Device]:

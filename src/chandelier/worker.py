@@ -25,7 +25,7 @@ from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.pools import Call, Pool, Slot
-from chandelier.scheduling import claims
+from chandelier.scheduling import claims, limits
 from chandelier.scheduling.claims import Claim
 from chandelier.scheduling.ranking import Ranking
 from chandelier.store import Store, Transaction
@@ -229,12 +229,13 @@ class Worker:
         def write(tx: Transaction) -> Claim | None:
             claims.hold(tx, claim)
             now = max(_now(), job.created)
-            if isinstance(reply, tasks.Accepted):
-                outcomes.validated(tx, job, reply, now)
+            answer = limits.beyond(tx, job, reply.summary) or reply if isinstance(reply, tasks.Accepted) else reply
+            if isinstance(answer, tasks.Accepted):
+                outcomes.validated(tx, job, answer, now)
                 if may_run and not self._stopping.is_set():
                     return claims.go_on(tx, claim, self._ranking, now)
             else:
-                outcomes.refused(tx, job, _as_refusal(reply), now)
+                outcomes.refused(tx, job, _as_refusal(answer), now)
             claims.release(tx, claim)
             return None
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shell: what an operator types, in a process of its own, beside a server or without one."""
 
+import csv
 import json
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import programs
@@ -79,7 +81,8 @@ def test_devices_are_added_to_a_data_folder(idle: Cloud) -> None:
 
 def test_every_command_has_help(idle: Cloud) -> None:
     """`--help` answers for the program and for its groups."""
-    for words in ([], ["init"], ["serve"], ["user"], ["token"], ["device"], ["job"], ["doctor"], ["demo"]):
+    nouns = ("user", "token", "member", "hub", "group", "project", "share", "device", "grant", "job", "usage", "audit")
+    for words in ([], ["init"], ["serve"], ["doctor"], ["demo"], *([noun] for noun in nouns)):
         done = subprocess.run(
             [sys.executable, "-m", "chandelier", *words, "--help"],
             capture_output=True,
@@ -117,6 +120,29 @@ def test_an_address_has_one_account(cloud: Cloud) -> None:
     assert done.returncode != 0
     assert "twice@example.org" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_class_works_with_the_tokens_that_were_handed_out(cloud: Cloud, tmp_path: Path) -> None:
+    """Group, project, device and roster, all beside the running server; the report has what the class used."""
+    cloud.json("group", "add", "ibm-q/class")
+    cloud.json("project", "add", "ibm-q/class/lab")
+    cloud.json("grant", "set", "ibm-q/class/lab", "ibmq_manila", "--above", "--max-shots", "500")
+    (tmp_path / "class.csv").write_text("ada@example.org,Ada\ngrace@example.org,Grace\n", encoding="utf-8")
+    imported = cloud.json("member", "import", "ibm-q/class/lab", str(tmp_path / "class.csv"))
+    rows = list(csv.DictReader(Path(imported["out"]).read_text(encoding="utf-8").splitlines()))
+    cloud.secrets.update(row["token"] for row in rows)
+
+    assert [row["name"] for row in rows] == ["Ada", "Grace"]
+    for row in rows:
+        api = cloud.api(row["token"])
+        assert list(api.get("/Network")[0]["groups"]) == ["class"]
+        assert api.wait(api.submit(programs.device_bell(500), "ibmq_manila"))["status"] == "COMPLETED"
+    over = api.wait(api.submit(programs.device_bell(501), "ibmq_manila"))
+    assert over["status"] == "ERROR_VALIDATING_JOB"
+    report = cloud.json("usage", "report", "ibm-q/class", "--by", "user")
+    assert {row["user"]: row["jobs"] for row in report["rows"]} == {"ada@example.org": 1, "grace@example.org": 2}
+    acts = [act["act"] for act in cloud.json("audit", "log", "ibm-q/class")]
+    assert acts == ["member.import", "grant.set", "grant.set", "project.add", "group.add"]
 
 
 def test_tokens_are_issued_listed_and_revoked(cloud: Cloud) -> None:

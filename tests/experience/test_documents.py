@@ -17,6 +17,7 @@ from chandelier.jobs import lifecycle
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.tenancy.access import Available, Principal
+from chandelier.tenancy.grants import Limits
 from chandelier.tenancy.network import DEFAULT_GROUP, DEFAULT_HUB, DEFAULT_PROJECT, Node, Place, ProjectId
 from chandelier.tenancy.users import Login, UserId
 from factories import NOW, SUMMARY, after
@@ -182,7 +183,7 @@ def test_the_tree_has_each_hub_once() -> None:
     """With groups and projects by name, in order; the default one is marked."""
     hub, group = node("other"), node("lab")
     places = [HOME, Place(hub, group, node("one")), Place(hub, group, node("two")), Place(hub, node("b"), node("one"))]
-    tree = documents.hubs(places, {HOME.project_id: [Available(DEVICE, 7)]})
+    tree = documents.hubs(places, {HOME.project_id: [Available(DEVICE, 7, Limits())]})
 
     assert [(entry["name"], entry["isDefault"]) for entry in tree] == [("ibm-q", True), ("other", False)]
     assert list(tree[1]["groups"]) == ["lab", "b"]

@@ -17,7 +17,6 @@ from desk import PROJECT, Desk
 
 import factories
 from chandelier import experience
-from chandelier.experience import administration
 from chandelier.jobs.lifecycle import State
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -90,15 +89,6 @@ def test_what_is_said_to_be_absent_is_not_found(desk: Desk, method: str, path: s
         assert reference().function(method, path) is None
     else:
         desks.error(desk.ask(method, path), 404, 1004)
-
-
-def test_administration_is_not_served_yet(desk: Desk) -> None:
-    """Members of a hub are told so; to others the hub does not exist."""
-    for path, methods in administration.ENDPOINTS.items():
-        for method in methods:
-            desks.error(desk.ask(method, desks.filled(path)), 400, 1010)
-            desks.error(desk.ask(method, desks.filled(path), None), 401, 2001)
-            desks.error(desk.ask(method, desks.filled(path, hub="annex", group="main")), 404, 3001)
 
 
 def test_a_misprint_leads_to_the_program(desk: Desk) -> None:

@@ -78,7 +78,7 @@ def test_groups_and_projects_of_a_hub_stay_together(desk: Desk) -> None:
                 members.join(tx, network.ProjectId(added.id), bob.user_id, NOW)
 
     store.write(work)
-    hub = desk.get("/Network/annex", "bob")
+    [hub] = [hub for hub in desk.get("/Network", "bob") if hub["name"] == "annex"]
 
     assert {name: {*group["projects"]} for name, group in hub["groups"].items()} == {
         "main": {"main"},
@@ -87,10 +87,14 @@ def test_groups_and_projects_of_a_hub_stay_together(desk: Desk) -> None:
     }
 
 
-def test_a_hub_alone_is_as_in_the_list(desk: Desk) -> None:
-    """One object of the same shape."""
-    for hub in desk.get("/Network", "bob"):
-        assert desk.get(f"/Network/{hub['name']}", "bob") == hub
+def test_a_hub_alone_is_for_its_administrators(desk: Desk) -> None:
+    """Members are told that it takes a role, others that there is no such hub."""
+    desks.error(desk.ask("GET", "/Network/ibm-q"), 403, 2003)
+    desks.error(desk.ask("GET", "/Network/annex"), 404, 3001)
+    alone, listed = desk.get("/Network/ibm-q", "root"), desk.get("/Network", "root")[0]
+
+    assert set(listed) - set(alone) == set()
+    assert [*alone["groups"]["open"]["projects"]] == [*listed["groups"]["open"]["projects"]]
 
 
 def test_members_see_their_own_hubs_and_operators_all(desk: Desk) -> None:

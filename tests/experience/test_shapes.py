@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chandelier import experience
-from chandelier.experience import deviceshapes, documents, jobshapes, shapes
+from chandelier.experience import deviceshapes, documents, hubshapes, jobshapes, shapes
 from chandelier.jobs.lifecycle import State
 
 #: The keys of each object of the description of January 2020. Source: D1.
@@ -80,7 +80,7 @@ def test_every_kept_shape_is_of_some_route() -> None:
     _, used = msgspec.json.schema_components([*wanted, shapes.Envelope])
     declared = {
         name
-        for module in (shapes, jobshapes, deviceshapes)
+        for module in (shapes, jobshapes, deviceshapes, hubshapes)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__
     }

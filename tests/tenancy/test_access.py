@@ -109,7 +109,7 @@ def test_who_is_no_member_anywhere_is_told_so(town: Town) -> None:
 
 def test_removed_members_are_outside(town: Town) -> None:
     """And inside again when they join again."""
-    change(town, "members", f"user_id = '{town.bob.user_id}' AND project_id = '{town.annex.project_id}'", "removed")
+    change(town, "members", f"user_id = '{town.bob.user_id}' AND node_id = '{town.annex.project_id}'", "removed")
     assert places(town, town.bob) == ["ibm-q/open/main"]
     with pytest.raises(errors.NotFound):
         town.store.read(lambda tx: access.place(tx, town.bob, ANNEX))
@@ -145,13 +145,13 @@ def test_devices_of_other_places_do_not_exist(town: Town) -> None:
         with pytest.raises(errors.NotFound) as caught:
             town.store.read(partial(access.device, place=town.home, name=name))
         assert caught.value.code == 3100
-    assert town.store.read(lambda tx: access.device(tx, town.annex, "hidden")) == town.hidden
+    assert town.store.read(lambda tx: access.device(tx, town.annex, "hidden")).device == town.hidden
 
 
 def test_any_device_looks_in_all_places_of_the_caller(town: Town) -> None:
     """Bob reaches the annex's device, the operator too, Ann does not."""
     for who in (town.bob, town.operator):
-        assert town.store.read(partial(access.any_device, principal=who, name="hidden")) == town.hidden
+        assert town.store.read(partial(access.any_device, principal=who, name="hidden")).device == town.hidden
     with pytest.raises(errors.NotFound):
         town.store.read(lambda tx: access.any_device(tx, town.ann, "hidden"))
 

@@ -9,11 +9,11 @@ from starlette.routing import BaseRoute
 
 from chandelier import errors, gateway
 from chandelier.experience import (
-    administration,
     bookings,
     codes,
     devices,
     deviceshapes,
+    hubs,
     jobs,
     jobshapes,
     lists,
@@ -97,11 +97,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "List the reservations of a device.",
         **_BOOKINGS,
     ),
-    *(
-        Route(method, path, administration.not_yet, summary.removesuffix(".") + " (not yet).")  # type: ignore[arg-type]
-        for path, methods in administration.ENDPOINTS.items()
-        for method, summary in methods.items()
-    ),
+    *hubs.ROUTES,
     Route("GET", "/Jobs/status/v/1", lists.status_versioned, "List the states of jobs.", prefixed=True, **_STATES),
     Route(
         "GET", "/Jobs/status", lists.status_unversioned, "The same for clients before 2020.", prefixed=True, **_STATES
@@ -208,9 +204,18 @@ ROUTES: Final[tuple[Route, ...]] = (
         prefixed=True,
         response=_CONFIGURATIONS,
     ),
-    Route("GET", "/devices", devices.list_entries, "List devices in the older form.", prefixed=True, response=_ENTRIES),
-    Route(
-        "GET", "/Backends", devices.list_entries, "List devices in the older form.", prefixed=True, response=_ENTRIES
+    *(
+        Route(
+            "GET",
+            path,
+            devices.list_entries,
+            "List devices in the older form.",
+            prefixed=True,
+            response=_ENTRIES,
+            # Of a project that somebody has no role in, though in its hub.
+            failures=(errors.Forbidden,),
+        )
+        for path in ("/devices", "/Backends")
     ),
     *_device(
         "queue/status",
@@ -231,13 +236,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *_device("defaults", devices.defaults, "Get pulse defaults (none yet).", shapes.Object),
     *_device("jobsLimit", devices.jobs_limit, "Get how many jobs the caller may have and has.", deviceshapes.JobsLimit),
     *_device("", devices.get, "Get a device's configuration.", deviceshapes.Configuration),
-    Route(
-        "GET",
-        "/Network/{hub}/devices",
-        devices.list_of_hub,
-        "List the devices of a hub as its administrators see them.",
-        response=list[deviceshapes.HubDevice],
-    ),
     Route(
         "POST",
         "/codes/execute",
@@ -272,7 +270,6 @@ ROUTES: Final[tuple[Route, ...]] = (
         for latest in ("lastest", "latest")
     ),
     Route("GET", "/users/{user}", codes.get_user, "Describe a user, with the credits.", response=shapes.FormerMe),
-    Route("GET", "/Network/{hub}", network.get_hub, "Get one hub.", response=shapes.Hub),
     Route(
         "PUT",
         "/objects/programs/{name}",

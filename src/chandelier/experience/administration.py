@@ -1,41 +1,190 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Administration of hubs, groups and projects: endpoints of the documents that this release does not serve yet."""
+"""The tree of a hub as its administrators run it: its groups and projects, all their jobs, and what was done.
 
-from collections.abc import Mapping
-from typing import Final, NoReturn
+A handler here is given the node that the path names, by which time the caller is known to have the right; those that
+change something are given the transaction too.
+"""
 
-from chandelier import errors
-from chandelier.experience import network
-from chandelier.gateway import Call
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-_GROUP: Final = "/Network/{hub}/Groups/{group}"
-_PROJECT: Final = _GROUP + "/Projects/{project}"
+import msgspec
+from msgspec import UNSET, UnsetType
 
-#: What each endpoint will do, by path and method. Source: protocol 13.
-ENDPOINTS: Final[Mapping[str, Mapping[str, str]]] = {
-    "/Network/{hub}/jobs/all": {"GET": "List the jobs of a hub, of all users."},
-    _GROUP + "/jobs/all": {"GET": "List the jobs of a group, of all users."},
-    _PROJECT + "/jobs/all": {"GET": "List the jobs of a project, of all users."},
-    "/Network/{hub}/analytics/system-usage": {"GET": "Sum up the use of a hub."},
-    "/Network/{hub}/users": {"GET": "List the users of a hub."},
-    "/Network/{hub}/devices/{device}/configurationDetails": {"GET": "Get the limits of a device in a hub."},
-    _GROUP + "/devices/{device}/configurationDetails": {"GET": "Get the limits of a device in a group."},
-    "/Network/{hub}/Groups": {"POST": "Add a group."},
-    _GROUP: {"DELETE": "Delete a group."},
-    _GROUP + "/Projects": {"POST": "Add a project."},
-    _PROJECT: {"DELETE": "Delete a project."},
-    _GROUP + "/devices": {"POST": "Grant a device to a group."},
-    _GROUP + "/devices/{device}": {"DELETE": "Take a device from a group."},
-    _PROJECT + "/devices": {"POST": "Grant a device to a project."},
-    _PROJECT + "/devices/{device}": {"DELETE": "Take a device from a project."},
-    _GROUP + "/users": {"POST": "Change who administers a group."},
-    _PROJECT + "/users": {"POST": "Change who is a member of a project."},
-}
+from chandelier import devices, errors
+from chandelier.devices import Device
+from chandelier.experience import filters, hubdocuments, shelf
+from chandelier.experience.documents import Document
+from chandelier.gateway import Call, Json
+from chandelier.store import Transaction
+from chandelier.tenancy import acts, audit, grants, members, network
+from chandelier.tenancy.acts import By
+from chandelier.tenancy.grants import Grant
+from chandelier.tenancy.network import Node, Spot
+
+_MAX_TITLE: Final = 200
+_MAX_DESCRIPTION: Final = 2000
+_DEFAULT_ACTS: Final = 100
+_MAX_ACTS: Final = 1000
 
 
-def not_yet(call: Call) -> NoReturn:
-    """Say to members of the hub that this is not served yet; to others, that there is no such hub."""
-    if "project" in call.path:
-        network.place(call)
-    network.check_hub(call)
-    raise errors.Invalid("Hubs cannot be administered over the API of this server yet.", 1010)
+class Addition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST …/Groups` and `POST …/Projects`. Source: seed 001; scripts leave the priority out."""
+
+    name: str
+    title: str
+    priority: int | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    access_token: str | UnsetType = UNSET
+
+
+class Alteration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PUT` on a hub, group or project: what is to be another."""
+
+    title: str | UnsetType = UNSET
+    priority: int | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    access_token: str | UnsetType = UNSET
+
+
+def get_hub(call: Call, spot: Spot) -> Json:
+    """Return a hub with its groups, projects, devices and people. Source: seed 001, `GET /Network/{hub}`."""
+    tree = groups(call.tx, spot.hub)
+    nodes = [spot, *_spots(spot.hub, tree)]
+    return Json(hubdocuments.hub(spot.hub, tree, granted(call.tx, nodes), members.list_of(call.tx, nodes)))
+
+
+def get_users(call: Call, spot: Spot) -> Json:
+    """Return who has, or had, which role in a hub. Source: protocol 13, `GET /Network/{hub}/users`."""
+    tree = groups(call.tx, spot.hub)
+    people = members.list_of(call.tx, [spot, *_spots(spot.hub, tree)], ended=True)
+    return Json(hubdocuments.hub_users(spot.hub, tree, people))
+
+
+def list_jobs(call: Call, spot: Spot) -> Json:
+    """Return the jobs of all users in a hub, group or project, those in deleted projects too.
+
+    Without a limit in the filter there are as many as in any list. Nobody is told where a job came from.
+    Source: seed 001, `GET …/jobs/all`; protocol 5.4.
+    """
+    wanted = filters.parse(call.query.get("filter"))
+    found = shelf.search_all(call, wanted, network.projects_under(call.tx, spot))
+    return Json([filters.project(wanted, _anonymous(entry.document)) for entry in found])
+
+
+def list_acts(call: Call, spot: Spot) -> Json:
+    """Return what was done in a hub, the last first."""
+    limit = _number(call.query.get("limit"), "limit", _MAX_ACTS) or _DEFAULT_ACTS
+    before = _number(call.query.get("before"), "before", filters.MAX_COUNT)
+    found = audit.list_(call.tx, hub_id=spot.hub.id, before=before, limit=limit)
+    return Json([hubdocuments.act(known) for known in found])
+
+
+def add_group(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Add a group to a hub. Source: seed 001, `POST …/Groups`."""
+    asked = call.json(Addition)
+    made = acts.add_group(tx, by(call), spot, asked.name, **_facts(asked))
+    return hubdocuments.made(made, network.groups_of(tx, spot.hub))
+
+
+def add_project(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Add a project to a group. Source: seed 001, `POST …/Projects`."""
+    asked = call.json(Addition)
+    made = acts.add_project(tx, by(call), spot, asked.name, **_facts(asked))
+    return hubdocuments.made(made, network.projects_of(tx, spot.node))
+
+
+def alter(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Set title, description or priority; the answer shows what the shares come to.
+
+    What a hub weighs among the hubs is for the operator of the installation to say.
+    """
+    asked = call.json(Alteration)
+    facts = _facts(asked)
+    if not facts:
+        raise errors.Invalid("Send `title`, `description` or `priority`.", 1001)
+    if spot.level == "hub" and "priority" in facts and not call.principal.operator:
+        raise errors.Forbidden("To change the hub's `priority` one must be an operator of the installation.", 2003)
+    node = acts.change(tx, by(call), spot, **facts)
+    return hubdocuments.changed(msgspec.structs.replace(spot, **{spot.level: node}), siblings(tx, spot))
+
+
+def remove_group(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Delete a group with its projects; their jobs stay. Source: protocol 13, `DELETE …/Groups/{group}`."""
+    acts.remove(tx, by(call), spot)
+    return {"deleted": True}
+
+
+def remove_project(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Delete a project and return it; its jobs stay. Source: seed 001, `DELETE …/Projects/{project}`."""
+    around = siblings(tx, spot)
+    node = acts.remove(tx, by(call), spot)
+    gone = hubdocuments.changed(msgspec.structs.replace(spot, project=node), around)
+    return {"deleted": {name: value for name, value in gone.items() if not name.startswith("share")}}
+
+
+def by(call: Call) -> By:
+    """Return who acts, and when."""
+    return By(call.principal.email, call.now)
+
+
+def groups(tx: Transaction, hub: Node) -> list[tuple[Node, list[Node]]]:
+    """Return the groups of a hub with their projects."""
+    return [(group, network.projects_of(tx, group)) for group in network.groups_of(tx, hub)]
+
+
+def siblings(tx: Transaction, spot: Spot) -> list[Node]:
+    """Return the nodes among which a group's or project's weight counts, itself too; of a hub none."""
+    if spot.level == "hub":
+        return []
+    return network.groups_of(tx, spot.hub) if spot.project is None else network.projects_of(tx, _group(spot))
+
+
+def granted(tx: Transaction, spots: Iterable[Spot]) -> Mapping[str, list[tuple[Device, Grant]]]:
+    """Return the devices of nodes, by node, each in the order of the catalogue."""
+    by_device: dict[str, list[Grant]] = {}
+    for grant in grants.of_nodes(tx, [spot.node.id for spot in spots]):
+        by_device.setdefault(grant.device_id, []).append(grant)
+    found: dict[str, list[tuple[Device, Grant]]] = {}
+    for device in devices.list_(tx):
+        for grant in by_device.get(device.id, ()):
+            found.setdefault(grant.node_id, []).append((device, grant))
+    return found
+
+
+def _group(spot: Spot) -> Node:
+    assert spot.group is not None
+    return spot.group
+
+
+def _spots(hub: Node, tree: Iterable[tuple[Node, Iterable[Node]]]) -> Iterable[Spot]:
+    for group, projects in tree:
+        yield Spot(hub, group)
+        for project in projects:
+            yield Spot(hub, group, project)
+
+
+def _anonymous(document: Document) -> Document:
+    return {name: value for name, value in document.items() if name != "ip"}
+
+
+def _facts(asked: Addition | Alteration) -> dict[str, Any]:
+    _check_text(asked.title, "title", _MAX_TITLE)
+    _check_text(asked.description, "description", _MAX_DESCRIPTION)
+    named = {"title": asked.title, "priority": asked.priority, "description": asked.description}
+    return {name: value for name, value in named.items() if value is not UNSET}
+
+
+def _check_text(text: str | UnsetType, field: str, most: int) -> None:
+    if isinstance(text, str) and len(text) > most:
+        raise errors.Invalid(f"`{field}` has {len(text)} characters; at most {most} are allowed.", 1001)
+    if isinstance(text, str) and "\x00" in text:
+        raise errors.Invalid(f"`{field}` contains a NUL character.", 1001)
+
+
+def _number(text: str | None, field: str, most: int) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
+        raise errors.Invalid(f"`{field}` is {text[:40]!r}; it must be a whole number from 1 to {most}.", 1001)
+    return int(text)

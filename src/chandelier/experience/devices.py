@@ -11,8 +11,10 @@ from chandelier.devices import Device
 from chandelier.experience import conditions, documents, network, shelf
 from chandelier.gateway import Call, Json
 from chandelier.jobs import records
-from chandelier.tenancy import access
+from chandelier.tenancy import access, grants
 from chandelier.tenancy.access import Available
+from chandelier.tenancy.grants import Limits
+from chandelier.tenancy.network import Place, Spot
 
 _FORM: Final = '{"where": {"last_update_date": {"lt": "<ISO date>"}}}'
 
@@ -31,20 +33,33 @@ class _PropertiesFilter(msgspec.Struct, frozen=True):
 
 def list_configurations(call: Call) -> Json:
     """Return the configurations of the project's devices. Source: protocol 9."""
-    return Json([_configuration(call, entry.device) for entry in _available(call)])
+    return Json([_narrowed(_configuration(call, entry.device), entry.limits) for entry in _available(call)])
 
 
 def list_entries(call: Call) -> Json:
     """Return the project's devices in the older form, which has all of the newer. Source: protocol 4.1."""
-    return Json([devices.entry(call.store, entry.device) for entry in _available(call)])
+    place = _listed_place(call)
+    entries = access.available(call.tx, place)
+    return Json([_narrowed(devices.entry(call.store, one.device), one.limits) | _pulses(one.limits) for one in entries])
 
 
-def list_of_hub(call: Call) -> Json:
-    """Return the devices of the caller's projects in a hub, as its administrators see them. Source: protocol 4.1."""
-    network.check_hub(call)
+def _listed_place(call: Call) -> Place:
+    """Return the place whose devices are listed; a project's are for those too who administer it. Source: seed 001."""
+    if "project" not in call.path:
+        return network.place(call)
+    spot = access.require(call.tx, call.principal, "read the project's devices", *network.named(call))
+    assert spot.group is not None
+    assert spot.project is not None
+    return Place(spot.hub, spot.group, spot.project)
+
+
+def list_of_hub(call: Call, spot: Spot) -> Json:
+    """Return the devices of a hub, as its administrators see them. Source: seed 001, `GET /Network/{hub}/devices`."""
     rules = call.cloud.rules
+    granted = {grant.device_id for grant in grants.of_nodes(call.tx, [spot.hub.id])}
+    listed = [device for device in devices.list_(call.tx) if device.id in granted]
     terms = devices.Terms(call.url("/api"), documents.date(call.now), rules.max_job_bytes, rules.max_pending_jobs)
-    return Json([devices.hub_record(call.store, device, terms) for device in _of_hub(call)])
+    return Json([devices.hub_record(call.store, device, terms) for device in listed])
 
 
 def get(call: Call) -> Json:
@@ -95,13 +110,6 @@ def _available(call: Call) -> list[Available]:
     return access.available(call.tx, network.place(call))
 
 
-def _of_hub(call: Call) -> list[Device]:
-    """Return the devices that the caller's projects in the path's hub have, in the order of the catalogue."""
-    mine = [place for place in access.places(call.tx, call.principal) if place.hub.name == call.path["hub"]]
-    granted = {entry.device.id for place in mine for entry in access.available(call.tx, place)}
-    return [device for device in devices.list_(call.tx) if device.id in granted]
-
-
 def _device(call: Call) -> Device:
     if "project" in call.path:
         return access.device(call.tx, network.place(call), call.path["device"]).device
@@ -112,6 +120,25 @@ def _device(call: Call) -> Device:
 
 def _configuration(call: Call, device: Device) -> dict[str, Any]:
     return devices.document(call.store, device.calibration).configuration
+
+
+def _narrowed(configuration: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """Return a configuration as it holds for a project: clients split their jobs by these numbers."""
+    least: dict[str, Any] = {}
+    for key, most in (("max_shots", limits.max_shots), ("max_experiments", limits.max_experiments)):
+        if most is not None and most < configuration.get(key, most + 1):
+            least[key] = most
+    if limits.open_pulse is False:
+        least["open_pulse"] = False
+    return configuration | least
+
+
+def _pulses(limits: Limits) -> dict[str, int]:
+    """Return how much pulses may use: nothing unless it was set, for no device takes pulses yet.
+
+    Source: seed 001, `GET …/Projects/{project}/devices`.
+    """
+    return {"pulse_num_channels": limits.pulse_channels or 0, "pulse_num_qubits": limits.pulse_qubits or 0}
 
 
 def _before(text: str | None) -> datetime | None:

@@ -17,7 +17,8 @@ from chandelier.jobs import lifecycle
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, Kind
 from chandelier.tenancy.access import Available, Principal
-from chandelier.tenancy.network import DEFAULT_GROUP, DEFAULT_HUB, DEFAULT_PROJECT, Place
+from chandelier.tenancy.grants import Limits
+from chandelier.tenancy.network import DEFAULT_GROUP, DEFAULT_HUB, DEFAULT_PROJECT, Node, Place, Spot
 from chandelier.tenancy.users import Login, User
 
 Document = dict[str, Any]
@@ -162,60 +163,66 @@ def hubs(places: Sequence[Place], devices: Mapping[str, Sequence[Available]]) ->
     """
     tree: dict[str, Document] = {}
     for place in places:
-        hub = tree.setdefault(place.hub.id, _hub(place))
-        group = hub["groups"].setdefault(place.group.name, _group(place))
+        above = tree.setdefault(place.hub.id, hub(place.hub))
+        group = above["groups"].setdefault(place.group.name, node(Spot(place.hub, place.group)) | {"projects": {}})
         group["projects"][place.project.name] = _project(place, devices.get(place.project_id, ()))
     return list(tree.values())
 
 
-def _hub(place: Place) -> Document:
-    return _node(place.hub) | {
+def hub(hub: Node) -> Document:
+    """Return a hub, without what is in it. Source: protocol 3.3."""
+    return node(Spot(hub)) | {
         "private": False,
         "licenseNotRequired": True,
-        "isDefault": place.hub.name == DEFAULT_HUB,
         "analytics": False,
-        "class": "Open" if place.hub.name == DEFAULT_HUB else "Standard",
-        "id": place.hub.id,
-        "priority": place.hub.priority,
+        "class": "Open" if hub.name == DEFAULT_HUB else "Standard",
+        "id": hub.id,
         "groups": {},
     }
 
 
-def _group(place: Place) -> Document:
-    is_default = (place.hub.name, place.group.name) == (DEFAULT_HUB, DEFAULT_GROUP)
-    return _node(place.group) | {
-        "isDefault": is_default,
-        "priority": place.group.priority,
-        "projects": {},
-    }
-
-
 def _project(place: Place, devices: Sequence[Available]) -> Document:
-    names = (place.hub.name, place.group.name, place.project.name)
     shares = {
         entry.device.id: {
             "priority": entry.priority,
             "name": entry.device.name,
             "deleted": False,
-            "configuration": {},
+            "configuration": capabilities(entry.limits),
             "specificConfiguration": {},
         }
         for entry in devices
     }
-    return _node(place.project) | {
-        "isDefault": names == (DEFAULT_HUB, DEFAULT_GROUP, DEFAULT_PROJECT),
-        "priority": place.project.priority,
-        "devices": shares,
+    return node(place.spot) | {"devices": shares}
+
+
+def capabilities(limits: Limits) -> Document:
+    """Return limits of a device in the words of the hub's administrators, without those that are not set.
+
+    Source: seed 001, `configurationDetails`, and protocol 3.3.
+    """
+    named = {
+        "openPulse": limits.open_pulse,
+        "maxExperiments": limits.max_experiments,
+        "maxShots": limits.max_shots,
+        "pulseQubits": limits.pulse_qubits,
+        "pulseChannels": limits.pulse_channels,
     }
+    known = {name: value for name, value in named.items() if value is not None}
+    document: Document = {"capabilities": known} if known else {}
+    return document if limits.max_running is None else document | {"limit": limits.max_running}
 
 
-def _node(node: Any) -> Document:
+def node(spot: Spot) -> Document:
+    """Return what hubs, groups and projects have in common. Source: protocol 3.3."""
+    known = spot.node
     return {
-        "name": node.name,
-        "title": node.title,
-        "description": node.description,
-        "creationDate": date(node.created),
-        "deleted": node.deleted is not None,
+        "name": known.name,
+        "title": known.title,
+        "description": known.description,
+        "creationDate": date(known.created),
+        "deleted": known.deleted is not None,
+        "isDefault": spot.path.split("/") == [DEFAULT_HUB, DEFAULT_GROUP, DEFAULT_PROJECT][: len(spot.way)],
+        "priority": known.priority,
     }
 
 
@@ -338,6 +345,7 @@ def _summary(job: Job) -> Document:
             "qobj_config": {
                 "n_qubits": job.summary["n_qubits"],
                 "max_credits": job.summary.get("max_credits", 0),
+                "rep_delay": job.summary.get("rep_delay", 0.0),
                 "memory_slots": job.summary["memory_slots"],
                 "memory": job.summary["memory"],
                 "shots": job.summary["shots"],

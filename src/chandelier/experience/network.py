@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hubs, groups and projects as their members see them."""
 
-from collections.abc import Callable
-
 from chandelier import errors
 from chandelier.experience import documents
 from chandelier.gateway import Call, Json
@@ -27,13 +25,8 @@ def named(call: Call) -> tuple[str, str, str]:
 
 def list_hubs(call: Call) -> Json:
     """Return the caller's hubs with groups, projects and devices."""
-    return Json(_hubs(call, lambda _: True))
-
-
-def get_hub(call: Call) -> Json:
-    """Return one of the caller's hubs."""
-    check_hub(call)
-    return Json(_hubs(call, lambda place: place.hub.name == call.path["hub"])[0])
+    places = access.places(call.tx, call.principal)
+    return Json(documents.hubs(places, {place.project_id: access.available(call.tx, place) for place in places}))
 
 
 def check_hub(call: Call) -> None:
@@ -45,8 +38,3 @@ def check_hub(call: Call) -> None:
     name = call.path["hub"]
     if all(place.hub.name != name for place in access.places(call.tx, call.principal)):
         raise errors.NotFound(f"There is no hub {name!r}, or you are not a member.", 3001)
-
-
-def _hubs(call: Call, wanted: Callable[[Place], bool]) -> list[documents.Document]:
-    places = [place for place in access.places(call.tx, call.principal) if wanted(place)]
-    return documents.hubs(places, {place.project_id: access.available(call.tx, place) for place in places})

@@ -11,7 +11,7 @@ from chandelier import devices, errors
 from chandelier.devices import Device
 from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
-from chandelier.experience.filters import Filter
+from chandelier.experience.filters import Bounds, Filter
 from chandelier.gateway import Call, Encoded
 from chandelier.jobs import finding, records
 from chandelier.jobs.finding import Query
@@ -22,8 +22,11 @@ from chandelier.store import Transaction
 from chandelier.tenancy import access, members
 from chandelier.tenancy import network as places
 from chandelier.tenancy.network import Place, ProjectId
+from chandelier.tenancy.users import UserId
 
 _PAGE: Final = 200
+#: What bounds a list, by whether it is of everybody's jobs.
+_INDEXED: Final = {False: "creationDate, backend.name, status, tags or id", True: "creationDate, userId or id"}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -107,10 +110,38 @@ def search(call: Call, wanted: Filter, *, versioned: bool) -> list[Found]:
     Raises:
         errors.Invalid: The filter would read too many jobs (code 1003).
     """
-    rules = call.cloud.rules
-    query = _query(call, wanted, versioned=versioned)
+    # First: a place that is not the caller's is refused whatever the filter says.
+    project_ids = _projects(call)
+    bounds = filters.bounds(wanted.where)
+    if bounds.users is not None and call.principal.user_id not in bounds.users:
+        return []
+    query = _query(call, bounds, versioned=versioned)
     if query is None:
         return []
+    query = msgspec.structs.replace(query, user_id=call.principal.user_id, project_ids=project_ids, tags=bounds.tags)
+    return _found(call, wanted, query, versioned=versioned)
+
+
+def search_all(call: Call, wanted: Filter, project_ids: frozenset[ProjectId]) -> list[Found]:
+    """Return everybody's jobs in some projects that a filter asks for, in the versioned presentation.
+
+    Raises:
+        errors.Invalid: The filter would read too many jobs (code 1003).
+    """
+    bounds = filters.bounds(wanted.where)
+    query = _query(call, bounds, versioned=True)
+    if query is None or bounds.users == frozenset():
+        return []
+    user_id = UserId(next(iter(bounds.users))) if bounds.users is not None and len(bounds.users) == 1 else None
+    query = msgspec.structs.replace(
+        query, user_id=user_id, project_ids=project_ids, tags=None if user_id is None else bounds.tags
+    )
+    return with_steps(call, _found(call, wanted, query, versioned=True))
+
+
+def _found(call: Call, wanted: Filter, query: Query, *, versioned: bool) -> list[Found]:
+    """Return the page of a query's jobs that a filter asks for."""
+    rules = call.cloud.rules
     limit = min(wanted.limit or rules.default_list_limit, rules.max_list_limit)
     by_date = all(path == "creationDate" for path, _ in wanted.order)
     enough = wanted.skip + limit if by_date else None
@@ -199,7 +230,8 @@ def _scan(call: Call, wanted: Filter, query: Query, enough: int | None, *, versi
     lookup = _Lookup(call.tx, call.cloud.memory)
     found: list[Found] = []
     read = 0
-    query = msgspec.structs.replace(query, limit=_PAGE if enough is None else min(enough, _PAGE))
+    ascending = bool(wanted.order) and not wanted.order[0][1]
+    query = msgspec.structs.replace(query, ascending=ascending, limit=min(enough or _PAGE, _PAGE))
     while enough is None or len(found) < enough:
         page = finding.find(call.tx, query)
         read += page.read
@@ -212,35 +244,27 @@ def _scan(call: Call, wanted: Filter, query: Query, enough: int | None, *, versi
         if read > call.cloud.rules.max_filter_jobs:
             raise errors.Invalid(
                 f"The filter would read more than {call.cloud.rules.max_filter_jobs} jobs. Add a condition on "
-                "creationDate, backend.name, status, tags or id.",
+                f"{_INDEXED[query.user_id is None]}.",
                 1003,
             )
         query = msgspec.structs.replace(query, past=page.edge, limit=_PAGE)
     return found if enough is None else found[:enough]
 
 
-def _query(call: Call, wanted: Filter, *, versioned: bool) -> Query | None:
-    """Return what of the filter the indexes can answer; None if nothing can match."""
-    project_ids = _projects(call)  # first: a place that is not the caller's is refused whatever the filter says
-    bounds = filters.bounds(wanted.where)
+def _query(call: Call, bounds: Bounds, *, versioned: bool) -> Query | None:
+    """Return what of a filter the indexes can answer, whoever's the jobs are; None if nothing can match."""
     states = None if bounds.statuses is None else _states(bounds.statuses, versioned=versioned)
     device_ids = None
     if bounds.devices is not None:
         device_ids = frozenset(device.id for device in devices.list_(call.tx) if device.name in bounds.devices)
-    if bounds.users is not None and call.principal.user_id not in bounds.users:
-        return None
     if any(among is not None and not among for among in (states, device_ids, bounds.ids)):
         return None
     return Query(
-        user_id=call.principal.user_id,
-        project_ids=project_ids,
         device_ids=device_ids,
         states=states,
         created_from=None if bounds.created_from is None else moment(bounds.created_from),
         created_to=None if bounds.created_to is None else moment(bounds.created_to),
         ids=bounds.ids,
-        tags=bounds.tags,
-        ascending=bool(wanted.order) and not wanted.order[0][1],
     )
 
 

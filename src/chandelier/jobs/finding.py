@@ -21,7 +21,8 @@ from chandelier.store import Transaction, database
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
 
-#: Ranges of an index that one page is merged from; beyond, the devices are not looked up but sifted out.
+#: Ranges of an index that one statement merges. A user's jobs of more devices or projects are not looked up by them but
+#: sifted; the jobs of more projects than that take several statements.
 _MOST_RANGES: Final = 120
 
 #: Where a job stands in lists: they are in the order of creation time, then of id.
@@ -143,11 +144,17 @@ def _edges(tx: Transaction, query: Query) -> list[Edge]:
     table, columns, ranges = _ranges(query)
     if not ranges:
         return []
-    shape = _Shape(table, columns, len(ranges), _given(query), query.ascending)
-    values = _values(query)
-    for number, fixed in enumerate(ranges):
-        values |= {f"{column}_{number}": value for column, value in zip(columns, fixed, strict=True)}
-    return [(row.created, row.id) for row in tx.execute(_statement(shape), values)]
+    found: list[Edge] = []
+    for start in range(0, len(ranges), _MOST_RANGES):
+        part = ranges[start : start + _MOST_RANGES]
+        shape = _Shape(table, columns, len(part), _given(query), query.ascending)
+        values = _values(query)
+        for number, fixed in enumerate(part):
+            values |= {f"{column}_{number}": value for column, value in zip(columns, fixed, strict=True)}
+        found += [(row.created, row.id) for row in tx.execute(_statement(shape), values)]
+    if len(ranges) <= _MOST_RANGES:
+        return found
+    return sorted(dict.fromkeys(found), reverse=not query.ascending)[: query.limit]
 
 
 #: The values of the fixed columns, for each range.
@@ -175,8 +182,9 @@ def _ranges(query: Query) -> tuple[str, tuple[str, ...], _Ranges]:
 
 def _shared_ranges(query: Query, states: Sequence[State]) -> tuple[str, tuple[str, ...], _Ranges]:
     """Do the same for jobs of any user."""
-    if query.states is not None or query.project_ids is None:
+    if query.project_ids is None:
         return "jobs", ("state",), [(state,) for state in states]
+    # What others do in their projects must not count here, so that other conditions are sifted from the project's jobs.
     return "jobs", ("project_id",), [(project_id,) for project_id in sorted(query.project_ids)]
 
 

@@ -84,6 +84,13 @@ class Job(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
 
 
+class Barred(msgspec.Struct, frozen=True):
+    """Jobs that must wait: those of some projects on a device."""
+
+    device_id: DeviceId
+    project_ids: frozenset[ProjectId]
+
+
 class Draft(msgspec.Struct, frozen=True):
     """What a submitter says of a job besides its program."""
 
@@ -265,6 +272,7 @@ def oldest(
     devices: sa.Select[tuple[str]] | None = None,
     without: sa.Select[tuple[str]] | None = None,
     entered_before: datetime | None = None,
+    barred: Sequence[Barred] = (),
 ) -> JobId | None:
     """Return the id of the job in a state that was created first, locked where several workers may ask at once.
 
@@ -272,8 +280,12 @@ def oldest(
         devices: Only jobs of these devices: a sub-select of ids, built once.
         without: Not these jobs: a sub-select of ids, built once.
         entered_before: Only jobs created before this moment.
+        barred: Not these jobs.
     """
     query = _oldest(state, devices, without, timed=entered_before is not None, locked=tx.skips_locked)
+    for each in barred:
+        theirs = tables.jobs.c.project_id.in_(sorted(each.project_ids))
+        query = query.where(sa.not_(sa.and_(tables.jobs.c.device_id == each.device_id, theirs)))
     return tx.execute(query, {"moment": entered_before} if entered_before is not None else {}).scalar()
 
 
@@ -293,6 +305,13 @@ def events_of(tx: Transaction, job_ids: Iterable[str]) -> dict[str, list[tuple[S
 def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId) -> int:
     """Count the jobs of a user on a device that are not final."""
     return int(tx.execute(_ACTIVE_OF, {"device": device_id, "user": user_id}).scalar_one())
+
+
+def count_running(tx: Transaction, device_id: DeviceId, project_ids: Iterable[ProjectId]) -> int:
+    """Count the jobs of some projects that run on a device."""
+    theirs = tables.jobs.c.project_id.in_(sorted(project_ids))
+    query = sa.select(sa.func.count()).where(_ON_DEVICE, tables.jobs.c.state == State.RUNNING, theirs)
+    return int(tx.execute(query, {"device": device_id}).scalar_one())
 
 
 def count_waiting(tx: Transaction, device_id: DeviceId) -> int:

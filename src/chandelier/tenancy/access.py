@@ -48,8 +48,8 @@ class Role(enum.IntEnum):
     OPERATOR = 4
 
 
-#: What may be administered, and who at least must be asking. Source: seed 001, "Requirements" of each entry; where it is
-#: silent its introduction: a hub and a group are the hub admin's, a project is the hub's or the group's admin's.
+#: What may be administered, and who at least must be asking. Source: seed 001, "Requirements" of each entry; where it
+#: is silent its introduction: a hub and a group are the hub admin's, a project is the hub's or the group's admin's.
 RIGHTS: Final[Mapping[str, Role]] = {
     "read the hub": Role.HUB_ADMIN,
     "read the hub's jobs": Role.HUB_ADMIN,
@@ -130,9 +130,10 @@ def require(
     if above is None or not _has_place(tx, principal, above):
         raise errors.NotFound(f"There is no hub {hub!r}, or you have no place in it.", 3001)
     found = network.spot(tx, hub, group, project)
-    role = role_at(tx, principal, found or above)
+    nearest = found or (network.spot(tx, hub, group) if project is not None else None) or above
+    role = role_at(tx, principal, nearest)
     if role < RIGHTS[right]:
-        raise errors.Forbidden(f"To {right} one must be {_NAMES[RIGHTS[right]]}.", 2003)
+        raise errors.Forbidden(f"To {right} one must be {NAMES[RIGHTS[right]]}.", 2003)
     if found is None:
         names = "/".join(name for name in (hub, group, project) if name is not None)
         raise errors.NotFound(f"There is no {names}.", 3001)
@@ -142,15 +143,17 @@ def require(
 def _has_place(tx: Transaction, principal: Principal, hub: Spot) -> bool:
     if principal.operator or members.has_role(tx, [hub.hub.id], principal.user_id):
         return True
-    return any(members.has_role(tx, _nodes_of(tx, group), principal.user_id) for group in network.groups_of(tx, hub.hub))
+    return any(
+        members.has_role(tx, _nodes_of(tx, group), principal.user_id) for group in network.groups_of(tx, hub.hub)
+    )
 
 
 def _nodes_of(tx: Transaction, group: Node) -> list[str]:
     return [group.id, *(project.id for project in network.projects_of(tx, group))]
 
 
-#: What the roles are called in messages.
-_NAMES: Final[Mapping[Role, str]] = {
+#: What the roles are called in messages and in the docs.
+NAMES: Final[Mapping[Role, str]] = {
     Role.MEMBER: "a member of the project",
     Role.GROUP_ADMIN: "an administrator of the group or the hub",
     Role.HUB_ADMIN: "an administrator of the hub",

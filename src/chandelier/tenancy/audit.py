@@ -62,16 +62,26 @@ def write(
     tx.execute(sa.insert(_acts), row | {"before": before and dict(before), "after": after and dict(after)})
 
 
-def list_(tx: Transaction, *, hub_id: str | None = None, before: int | None = None, limit: int = 100) -> list[Act]:
+def list_(
+    tx: Transaction,
+    *,
+    hub_id: str | None = None,
+    path: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Act]:
     """Return acts, the last first.
 
     Args:
         hub_id: Only those in this hub.
+        path: Only those to what has, or had, this path, and to what is in it.
         before: Only those with a lower number: where the next page goes on.
     """
     query = sa.select(*(_acts.c[name] for name in Act.__struct_fields__))
     if hub_id is not None:
         query = query.where(_acts.c.hub_id == hub_id)
+    if path is not None:
+        query = query.where(sa.or_(_acts.c.path == path, _acts.c.path.startswith(f"{path}/", autoescape=True)))
     if before is not None:
         query = query.where(_acts.c.number < before)
     return [Act(*row) for row in tx.execute(query.order_by(_acts.c.number.desc()).limit(limit))]

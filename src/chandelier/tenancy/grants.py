@@ -5,7 +5,7 @@ A device belongs to hubs, is granted by a hub to its groups and by a group to it
 it is the least of what is allowed on the way down.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from chandelier import errors
 from chandelier.devices import Device, DeviceId
 from chandelier.store import Transaction, database
 from chandelier.tenancy import network
-from chandelier.tenancy.network import Place, Spot
+from chandelier.tenancy.network import Level, Place, Spot
 
 _DEFAULT_PRIORITY: Final = 1000
 
@@ -149,6 +149,12 @@ def on_way(tx: Transaction, place: Place, device_id: DeviceId) -> Grant | None:
     return _effective(place, found) if len(found) == 3 else None
 
 
+def list_running_limits(tx: Transaction) -> list[tuple[Grant, Level]]:
+    """Return the grants that limit how many jobs run at once, each with the level of its node."""
+    limited = (_grants.c.max_running.is_not(None), _grants.c.withdrawn.is_(None))
+    return [(_grant(row[:-1]), row.level) for row in tx.execute(sa.select(*_COLUMNS, _grants.c.level).where(*limited))]
+
+
 def narrowed(limits: Iterable[Limits]) -> Limits:
     """Return the least of some limits."""
     known = list(limits)
@@ -179,12 +185,10 @@ def _key(node_id: str, device_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     return _grants.c.node_id == node_id, _grants.c.device_id == device_id
 
 
-def _row(
-    node_id: str, level: str, device_id: DeviceId, priority: int, limits: Limits, now: datetime
-) -> dict[str, Any]:
+def _row(node_id: str, level: str, device_id: DeviceId, priority: int, limits: Limits, now: datetime) -> dict[str, Any]:
     known = {"node_id": node_id, "level": level, "device_id": device_id, "priority": priority}
     return known | msgspec.structs.asdict(limits) | {"created": now, "withdrawn": None}
 
 
-def _grant(row: sa.Row[*tuple[Any, ...]]) -> Grant:
+def _grant(row: Sequence[Any]) -> Grant:
     return Grant(row[0], row[1], row[2], Limits(*row[3:]))

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from chandelier import errors
 from chandelier.store import Transaction, database
 from chandelier.tenancy import network, users
-from chandelier.tenancy.network import Level, Node, Place, ProjectId, Spot
+from chandelier.tenancy.network import Level, Place, ProjectId, Spot
 from chandelier.tenancy.users import User, UserId
 
 #: What one may be at a node; hubs and groups have administrators only, projects members only.
@@ -49,6 +49,7 @@ class Member(msgspec.Struct, frozen=True):
     Attributes:
         id: The user's id, or the invitation's.
         invited: The person has no account yet.
+        ended: The role was taken away.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Member(msgspec.Struct, frozen=True):
     role: Role
     joined: datetime
     invited: bool = False
+    ended: bool = False
 
 
 def role_at(level: Level) -> Role:
@@ -120,17 +122,30 @@ def welcome(tx: Transaction, user: User, now: datetime) -> None:
 
 def list_(tx: Transaction, spot: Spot) -> list[Member]:
     """Return who has a role at a node, those who joined first first, and then who is invited."""
-    query = sa.select(_members.c.user_id, _members.c.joined).where(_members.c.node_id == spot.node.id, _STANDS)
+    return list_of(tx, [spot])[spot.node.id]
+
+
+def list_of(tx: Transaction, spots: Iterable[Spot], *, ended: bool = False) -> dict[str, list[Member]]:
+    """Return the same of several nodes, by node.
+
+    Args:
+        ended: Those too whose role was taken away; they are marked.
+    """
+    levels = {spot.node.id: spot.level for spot in spots}
+    query = sa.select(_members.c.node_id, _members.c.user_id, _members.c.joined, _members.c.removed)
+    query = query.where(_members.c.node_id.in_(sorted(levels)), *(() if ended else (_STANDS,)))
     rows = tx.execute(query.order_by(_members.c.joined, _members.c.user_id)).all()
-    known = users.find_all(tx, [row.user_id for row in rows])
-    role = role_at(spot.level)
-    there = [Member(user.id, user.email, user.name, role, row.joined) for row in rows for user in [known[row.user_id]]]
-    pending = sa.select(_invitations).where(_invitations.c.node_id == spot.node.id, _invitations.c.ended.is_(None))
-    invited = [
-        Member(row.id, row.email, "", role, row.created, invited=True)
-        for row in tx.execute(pending.order_by(_invitations.c.created))
-    ]
-    return there + invited
+    known = users.find_all(tx, {row.user_id for row in rows})
+    found: dict[str, list[Member]] = {node_id: [] for node_id in levels}
+    for row in rows:
+        user, role = known[row.user_id], role_at(levels[row.node_id])
+        gone = row.removed is not None
+        found[row.node_id].append(Member(user.id, user.email, user.name, role, row.joined, ended=gone))
+    pending = sa.select(_invitations).where(_invitations.c.node_id.in_(sorted(levels)), _invitations.c.ended.is_(None))
+    for row in tx.execute(pending.order_by(_invitations.c.created)):
+        role = role_at(levels[row.node_id])
+        found[row.node_id].append(Member(row.id, row.email, "", role, row.created, invited=True))
+    return found
 
 
 def is_member(tx: Transaction, project_id: ProjectId, user_id: UserId) -> bool:

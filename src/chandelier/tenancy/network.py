@@ -227,10 +227,15 @@ def projects_of(tx: Transaction, group: Node) -> list[Node]:
 
 def projects_under(tx: Transaction, above: Spot) -> frozenset[ProjectId]:
     """Return the ids of all projects that are, or ever were, under a hub or group; of a project its own."""
-    if above.project is not None:
-        return frozenset({ProjectId(above.project.id)})
+    return projects_below(tx, above.level, above.node.id)
+
+
+def projects_below(tx: Transaction, level: Level, node_id: str) -> frozenset[ProjectId]:
+    """Do the same for a node by its id."""
+    if level == "project":
+        return frozenset({ProjectId(node_id)})
     query = sa.select(_projects.c.id).join(_groups, _groups.c.id == _projects.c.group_id)
-    within = _groups.c.hub_id == above.hub.id if above.group is None else _groups.c.id == above.group.id
+    within = _groups.c.hub_id == node_id if level == "hub" else _groups.c.id == node_id
     return frozenset(ProjectId(row[0]) for row in tx.execute(query.where(within)))
 
 

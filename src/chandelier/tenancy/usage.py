@@ -114,11 +114,12 @@ def by(tx: Transaction, selection: Selection, columns: tuple[str, ...]) -> dict[
         for row in tx.execute(_summing(table, low, high, selection, columns)):
             key, sums = tuple(row[: len(columns)]), Sums(*(int(value or 0) for value in row[len(columns) :]))
             if sums.jobs:
-                found[key] = _plus(found.get(key, Sums()), sums)
+                found[key] = plus(found.get(key, Sums()), sums)
     return found
 
 
-def _plus(one: Sums, two: Sums) -> Sums:
+def plus(one: Sums, two: Sums) -> Sums:
+    """Return what two sums come to together."""
     return Sums(*(getattr(one, name) + getattr(two, name) for name in _SUMS))
 
 

@@ -29,7 +29,7 @@ TokenKind = Literal["api", "access"]
 #: How long a login lasts; clients show it and never refresh. Source: protocol 2.1, recorded `ttl` 1209600.
 ACCESS_LIFETIME: Final = timedelta(days=14)
 
-#: Tokens in one statement.
+#: Tokens, or addresses, in one statement.
 _CHUNK: Final = 500
 
 _hasher: Final = argon2.PasswordHasher()
@@ -163,6 +163,16 @@ def find_by_email(tx: Transaction, email: str) -> User | None:
     return None if row is None else User(*row)
 
 
+def find_all_by_email(tx: Transaction, emails: Iterable[str]) -> dict[str, User]:
+    """Return the accounts of some addresses, by address in lower case; without those that have none."""
+    found: dict[str, User] = {}
+    wanted = iter({email.strip().lower() for email in emails})
+    while chunk := list(itertools.islice(wanted, _CHUNK)):
+        for row in tx.execute(sa.select(*_USER).where(_users.c.email.in_(chunk))):
+            found[row.email] = User(*row)
+    return found
+
+
 def get(tx: Transaction, user_id: str) -> User:
     """Return an account.
 
@@ -199,9 +209,18 @@ def hash_password(password: str) -> str:
     Raises:
         errors.Invalid: The password is shorter than 8 characters.
     """
+    check_password(password)
+    return _hasher.hash(password)
+
+
+def check_password(password: str) -> None:
+    """Refuse what cannot be a password.
+
+    Raises:
+        errors.Invalid: It is shorter than 8 characters.
+    """
     if len(password) < 8:
         raise errors.Invalid("The password is too short: use at least 8 characters.", 1001)
-    return _hasher.hash(password)
 
 
 def issue(

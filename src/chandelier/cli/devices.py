@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices and simulators from the shell."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chandelier import errors
+from chandelier.cli import folder, output
+
+app = typer.Typer(help="Devices and simulators.", no_args_is_help=True)
+
+
+@app.command("list")
+def device_list(data: folder.Data = None, as_json: output.AsJson = False) -> None:
+    """List all devices and simulators."""
+    from chandelier import devices
+    from chandelier.jobs import records
+
+    with folder.opened(data) as store:
+        rows = store.read(
+            lambda tx: [
+                {
+                    "name": device.name,
+                    "qubits": device.qubits,
+                    "simulator": device.simulator,
+                    "state": device.state,
+                    "message": device.message,
+                    "waiting": records.count_waiting(tx, device.id),
+                }
+                for device in devices.list_(tx)
+            ]
+        )
+    output.show_table(rows, as_json=as_json)
+
+
+@app.command("show")
+def device_show(
+    name: Annotated[str, typer.Argument(help="Name of the device.")],
+    data: folder.Data = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Show a device: its limits, its state and its calibration."""
+    from chandelier import devices
+
+    with folder.opened(data) as store:
+        device = store.read(lambda tx: devices.get(tx, name))
+        documents = devices.document(store, device.calibration)
+    facts = {
+        "name": device.name,
+        "description": documents.configuration.get("description", ""),
+        "qubits": device.qubits,
+        "simulator": device.simulator,
+        "basis_gates": documents.configuration["basis_gates"],
+        "max_shots": device.max_shots,
+        "max_experiments": device.max_experiments,
+        "state": device.state,
+        "message": device.message,
+        "calibrated": (documents.properties or {}).get("last_update_date"),
+        "calibration": device.calibration,
+    }
+    output.show(facts, output.lines(facts), as_json=as_json)
+
+
+@app.command("add")
+def device_add(
+    name: Annotated[str | None, typer.Argument(help="Name that users see; one that no simulator has.")] = None,
+    snapshot: Annotated[str | None, typer.Option(help="Snapshot that the device is made from.")] = None,
+    wanted: Annotated[
+        str | None, typer.Option("--set", help="Instead of a name: add all devices of a set, such as `era-2020`.")
+    ] = None,
+    data: folder.Data = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Serve one more device in the default project, or a set of them; they appear at once."""
+    from chandelier import setup
+    from chandelier.formats import snapshots
+
+    chosen = {name: snapshot} if name and snapshot and not wanted else snapshots.SETS.get(wanted or "")
+    if chosen is None or (wanted and (name or snapshot)):
+        sets = ", ".join(snapshots.SETS)
+        raise errors.Invalid(f"Give a name and its --snapshot, or one --set of {sets}.", 1001)
+    with folder.opened(data) as store:
+        added = setup.add_devices(store, folder.settings(data), chosen, folder.now())
+    rows = [{"name": device.name, "qubits": device.qubits, "snapshot": chosen[device.name]} for device in added]
+    output.show_table(rows, as_json=as_json)
+
+
+@app.command("pause")
+def device_pause(
+    name: Annotated[str, typer.Argument(help="Name of the device.")],
+    message: Annotated[str, typer.Option(help="Shown to users beside the state.")] = "",
+    data: folder.Data = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Start no more jobs on a device; jobs are still accepted, and wait."""
+    _set_device_state(name, "paused", message, data, as_json=as_json)
+
+
+@app.command("resume")
+def device_resume(
+    name: Annotated[str, typer.Argument(help="Name of the device.")],
+    data: folder.Data = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Start jobs on a device again."""
+    _set_device_state(name, "active", "", data, as_json=as_json)
+
+
+def _set_device_state(name: str, state: Any, message: str, data: Path | None, *, as_json: bool) -> None:
+    from chandelier import devices
+
+    with folder.opened(data) as store:
+        device = store.write(lambda tx: devices.set_state(tx, name, state, message))
+    facts = {"name": device.name, "state": device.state, "message": device.message}
+    output.show(facts, f"{device.name} is {device.state}", as_json=as_json)

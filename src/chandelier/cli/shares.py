@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shares from the shell: how much of the devices' time each hub, group and project is due."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chandelier.cli import folder, output, paths
+
+if TYPE_CHECKING:
+    from chandelier.devices import Device
+    from chandelier.store import Transaction
+    from chandelier.tenancy.network import Spot
+
+app = typer.Typer(help="Shares: who is due how much of the devices' time.", no_args_is_help=True)
+
+Share = Annotated[int, typer.Option("--share", metavar="N", help="Weight among its siblings, 1 to 10000.")]
+
+
+@app.command(
+    "show",
+    epilog="Example: chandelier share show lab\n\nOf one device: chandelier share show lab --device ibmq_manila",
+)
+def share_show(
+    path: Annotated[str | None, typer.Argument(metavar="PATH", help="Only this hub, group or project.")] = None,
+    device: Annotated[str | None, typer.Option(help="Shares of this device, among those who have it.")] = None,
+    data: folder.Data = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Show shares as a tree: the number, its percentage among siblings, and the percentage of the whole."""
+    from chandelier import devices
+
+    def work(tx: "Transaction") -> list[dict[str, Any]]:
+        wanted = None if path is None else paths.get(tx, path)
+        chosen = None if device is None else devices.get(tx, device)
+        return _tree(tx, None, wanted, chosen, 100.0)
+
+    with folder.opened(data) as store:
+        rows = store.read(work)
+    shown = [
+        {
+            "place": "  " * (row["path"].count("/")) + row["path"].rpartition("/")[2],
+            "share": row["share"],
+            "of siblings": f"{row['percent']:.2f} %",
+            "of all": f"{row['percent_of_all']:.2f} %",
+        }
+        for row in rows
+    ]
+    output.show_table(shown, as_json=as_json, document=rows)
+
+
+@app.command("set", epilog="Example: chandelier share set lab/students 3000 --dry-run")
+def share_set(
+    path: paths.AnyPath,
+    share: Annotated[int, typer.Argument(metavar="N", help="Weight among its siblings, 1 to 10000.")],
+    data: folder.Data = None,
+    dry_run: folder.DryRun = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Give a hub, group or project another share; its siblings' percentages change with it."""
+    from chandelier.tenancy import acts
+
+    def work(tx: "Transaction") -> "Change":
+        spot = paths.get(tx, path)
+        before = of(tx, paths.above(spot))
+        acts.change(tx, folder.by(), spot, priority=share)
+        return before, of(tx, paths.above(spot))
+
+    with folder.opened(data) as store:
+        done = folder.write(store, work, dry_run=dry_run)
+    report({"path": path.strip("/"), "share": share}, f"{path} gets share {share}", done, dry_run, as_json=as_json)
+
+
+#: Shares by path, before a change and after it.
+Change = tuple[Mapping[str, int], Mapping[str, int]]
+
+
+def of(tx: "Transaction", above: "Spot | None", device: "Device | None" = None) -> dict[str, int]:
+    """Return the shares, by path, of what is in a hub or group; of a device's, those of who has it."""
+    from chandelier.tenancy import grants
+
+    inside = paths.inside(tx, above)
+    if device is None:
+        return {spot.path: spot.node.priority for spot in inside}
+    granted = {
+        each.node_id: each
+        for each in grants.of_nodes(tx, [spot.node.id for spot in inside])
+        if each.device_id == device.id
+    }
+    return {spot.path: granted[spot.node.id].priority for spot in inside if spot.node.id in granted}
+
+
+def percentages(shares: Mapping[str, int]) -> dict[str, float]:
+    """Return what each share is of their sum, in per cent."""
+    whole = sum(shares.values())
+    return {path: 100 * share / whole for path, share in shares.items()}
+
+
+def report(
+    document: Mapping[str, Any], sentence: str, change: Change, dry_run: bool, *, as_json: bool, hint: str = ""
+) -> None:
+    """Tell what was done, or, after a dry run, what would become of every sibling's share.
+
+    Args:
+        sentence: What the command does, without a full stop.
+        hint: What to do next.
+    """
+    rows = _compared(change)
+    if as_json:
+        output.show(dict(document) | {"dry_run": dry_run, "shares": rows}, "", as_json=True)
+        return
+    if not dry_run:
+        typer.echo(f"{sentence}\n{hint}".rstrip())
+        return
+    output.show_table([{key: _percent(key, value) for key, value in row.items()} for row in rows], as_json=False)
+    typer.echo(f"Nothing is changed. Without --dry-run: {sentence}")
+
+
+def _percent(key: str, value: Any) -> Any:
+    return f"{value:.2f} %" if key.startswith("percent") and value is not None else value
+
+
+def _compared(change: Change) -> list[dict[str, Any]]:
+    before, after = change
+    old, new = percentages(before), percentages(after)
+    return [
+        {
+            "path": path,
+            "share_before": before.get(path),
+            "percent_before": old.get(path),
+            "share_after": after.get(path),
+            "percent_after": new.get(path),
+        }
+        for path in dict.fromkeys([*before, *after])
+    ]
+
+
+def _tree(
+    tx: "Transaction", above: "Spot | None", wanted: "Spot | None", device: "Device | None", whole: float
+) -> list[dict[str, Any]]:
+    """Return the rows of what is below a node and, where one is wanted, on the way to it or below it."""
+    shares = of(tx, above, device)
+    percent = percentages(shares)
+    rows: list[dict[str, Any]] = []
+    for spot in paths.inside(tx, above):
+        related = wanted is None or all(one.id == two.id for one, two in zip(spot.way, wanted.way, strict=False))
+        if spot.path not in shares or not related:
+            continue
+        of_all = whole * percent[spot.path] / 100
+        row = {"path": spot.path, "level": spot.level, "share": shares[spot.path]}
+        rows.append(row | {"percent": percent[spot.path], "percent_of_all": of_all})
+        rows += _tree(tx, spot, wanted, device, of_all)
+    return rows

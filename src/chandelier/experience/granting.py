@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which devices hubs, groups and projects have: granting them, taking them away, and what was set at each level."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from chandelier import devices, errors
+from chandelier.devices import Device
+from chandelier.experience import administration, hubdocuments
+from chandelier.experience.documents import Document
+from chandelier.gateway import Call, Json
+from chandelier.store import Transaction
+from chandelier.tenancy import acts, grants
+from chandelier.tenancy.grants import Limits
+from chandelier.tenancy.network import Spot
+
+_MOST: Final = 2**31 - 1
+Positive = Annotated[int, Meta(ge=1, le=_MOST)]
+
+
+class Capabilities(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What may be done with a device; where nothing is said, what the device and the level above allow."""
+
+    open_pulse: bool | None = None
+    max_experiments: Positive | None = None
+    max_shots: Positive | None = None
+    pulse_qubits: Positive | None = None
+    pulse_channels: Positive | None = None
+
+
+class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST …/devices`. Source: seed 001; the two optional parts are this server's own.
+
+    Attributes:
+        capabilities: Replaces what was set before; without it, that stays.
+        limit: Most jobs that run at once; null for any number, without it what was set stays.
+    """
+
+    name: str
+    priority: int
+    capabilities: Capabilities | UnsetType = UNSET
+    limit: Positive | UnsetType | None = UNSET
+    access_token: str | UnsetType = UNSET
+
+
+def grant(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Give a node a device, or another share of it or other limits. Source: seed 001, `POST …/devices`."""
+    asked = call.json(Granting)
+    device = devices.find(tx, asked.name) if "\x00" not in asked.name else None
+    if device is None:
+        above = spot.way[-2].name if len(spot.way) > 1 else "This server"
+        raise errors.NotFound(f"{above} has no device {asked.name[:80]!r} to grant to {spot.node.name}.", 3100)
+    known = grants.find(tx, spot.node.id, device.id)
+    limits = _limits(asked, Limits() if known is None else known.limits)
+    made = acts.grant(tx, administration.by(call), spot, device, asked.priority, limits)
+    around = [each.id for each in administration.siblings(tx, spot)]
+    weight = sum(each.priority for each in grants.of_nodes(tx, around) if each.device_id == device.id)
+    return hubdocuments.grants([(device, made)], {device.id: weight} if weight else None)
+
+
+def withdraw(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Take a device from a node and from all under it; what runs goes on. Source: seed 001, `DELETE …/devices`."""
+    acts.withdraw(tx, administration.by(call), spot, _device(tx, call, spot))
+    return {"deleted": True}
+
+
+def details(call: Call, spot: Spot) -> Json:
+    """Return what was set for a device at this level. Source: seed 001, `configurationDetails`."""
+    known = grants.find(call.tx, spot.node.id, _device(call.tx, call, spot).id)
+    if known is None:
+        raise _missing(call, spot)
+    return Json(hubdocuments.details(known))
+
+
+def _device(tx: Transaction, call: Call, spot: Spot) -> Device:
+    device = devices.find(tx, call.path["device"])
+    if device is None:
+        raise _missing(call, spot)
+    return device
+
+
+def _missing(call: Call, spot: Spot) -> errors.NotFound:
+    return errors.NotFound(f"{spot.path} has no device {call.path['device']!r}.", 3100)
+
+
+def _limits(asked: Granting, known: Limits) -> Limits:
+    if asked.capabilities is not UNSET:
+        known = Limits(**msgspec.structs.asdict(asked.capabilities), max_running=known.max_running)
+    return known if asked.limit is UNSET else msgspec.structs.replace(known, max_running=asked.limit)

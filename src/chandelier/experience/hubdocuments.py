@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hubs, groups and projects as documents for those who administer them; pure.
+
+Everything is spelled as documented, misprints included. What is not documented is added under names of its own:
+`share` is the percentage that a weight comes to among its siblings.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from chandelier.devices import Device
+from chandelier.experience import documents
+from chandelier.experience.documents import Document
+from chandelier.tenancy.audit import Act
+from chandelier.tenancy.grants import Grant
+from chandelier.tenancy.members import Member
+from chandelier.tenancy.network import Node, Spot
+
+#: Grants with their devices, by node.
+Granted = Mapping[str, Iterable[tuple[Device, Grant]]]
+#: Members by node.
+People = Mapping[str, Iterable[Member]]
+#: Groups with their projects, in order.
+Tree = Iterable[tuple[Node, Iterable[Node]]]
+
+_PERCENT: Final = 100.0
+
+
+def hub(known: Node, tree: Tree, granted: Granted, people: People) -> Document:
+    """Return a hub with all that is in it. Source: seed 001, `GET /Network/{hub}`; protocol 13.
+
+    `ownerId` is the administrator who was first, `providerNodeId` the hub's own id.
+    """
+    listed = [(group, list(projects)) for group, projects in tree]
+    groups = [group for group, _ in listed]
+    document = documents.hub(known) | _inside(known, granted, people)
+    document["groups"] = {
+        group.name: _below(Spot(known, group), groups, granted, people)
+        | {
+            "projects": {
+                project.name: _below(Spot(known, group, project), projects, granted, people) for project in projects
+            }
+        }
+        for group, projects in listed
+    }
+    owners = [member.id for member in people.get(known.id, ()) if not member.ended and not member.invited]
+    document |= {"analytics": True, "ui": {}, "providerNodeId": known.id}
+    return document | {"ownerId": owners[0]} if owners else document
+
+
+def hub_users(known: Node, tree: Tree, people: People) -> Document:
+    """Return who has, or had, which role in a hub.
+
+    Source: protocol 13, `GET /Network/{hub}/users`; a script reads `users` of each group and project.
+    """
+    groups = {
+        group.name: {
+            "name": group.name,
+            "users": users(people.get(group.id, ())),
+            "projects": {project.name: persons(project, people.get(project.id, ())) for project in projects},
+        }
+        for group, projects in tree
+    }
+    return {"users": users(people.get(known.id, ())), "groups": groups, "hubId": known.id, "id": known.id}
+
+
+def persons(project: Node, people: Iterable[Member]) -> Document:
+    """Return a project with its users. Source: seed 001, `POST …/Projects/{project}/users`."""
+    return {"name": project.name, "users": users(people), "deleted": project.deleted is not None}
+
+
+def users(people: Iterable[Member]) -> Document:
+    """Return people by id: of users theirs, of the invited the invitation's. Source: seed 001, `POST …/users`."""
+    return {member.id: _user(member) for member in people}
+
+
+def _user(member: Member) -> Document:
+    document = {
+        "role": member.role,
+        "deleted": member.ended,
+        "email": member.email,
+        "name": member.name,
+        "dateJoined": documents.date(member.joined),
+    }
+    return document | {"invited": True} if member.invited else document
+
+
+def made(spot: Spot, siblings: Iterable[Node]) -> Document:
+    """Return a group or project that was added. Source: seed 001, `POST …/Groups`, with its double y."""
+    known = spot.node
+    document = {
+        "title": known.title,
+        "creationDate": documents.date(known.created),
+        "priorityy": known.priority,
+        "priority": known.priority,
+        "name": known.name,
+    }
+    if spot.level == "group":
+        document["projects"] = {}
+    if known.description:
+        document["description"] = known.description
+    return document | _shares(known, siblings)
+
+
+def changed(spot: Spot, siblings: Iterable[Node]) -> Document:
+    """Return a node as it is after a change; of a hub without the shares, which are the operator's business."""
+    document = documents.node(spot) | {"priorityy": spot.node.priority}
+    return document if spot.level == "hub" else document | _shares(spot.node, siblings)
+
+
+def grants(granted: Iterable[tuple[Device, Grant]], weights: Mapping[str, int] | None = None) -> Document:
+    """Return devices of a node, by id. Source: protocol 3.3; seed 001, `POST …/Groups/{group}/devices`.
+
+    Args:
+        weights: Sums of the weights that the node and its siblings have for a device, by id; where they are known the
+            share is told.
+    """
+    return {
+        device.id: {
+            "priority": grant.priority,
+            "deleted": False,
+            "name": device.name,
+            "configuration": documents.capabilities(grant.limits),
+            "specificConfiguration": {},
+        }
+        | ({"share": percent(grant.priority, weights[device.id])} if weights and device.id in weights else {})
+        for device, grant in granted
+    }
+
+
+def details(grant: Grant) -> Document:
+    """Return what was set for a device at a level, and nothing else. Source: seed 001, `configurationDetails`."""
+    return {"capabilities": {}} | documents.capabilities(grant.limits)
+
+
+def act(known: Act) -> Document:
+    """Return one entry of the audit log."""
+    return {
+        "number": known.number,
+        "date": documents.date(known.at),
+        "who": known.who,
+        "act": known.act,
+        "path": known.path,
+        "before": known.before,
+        "after": known.after,
+    }
+
+
+def percent(weight: int, total: int) -> float:
+    """Return the share that a weight comes to, in percent."""
+    return round(_PERCENT * weight / total, 3)
+
+
+def _inside(known: Node, granted: Granted, people: People) -> Document:
+    present = (member for member in people.get(known.id, ()) if not member.ended)
+    return {"devices": grants(granted.get(known.id, ())), "users": users(present)}
+
+
+def _below(spot: Spot, siblings: Iterable[Node], granted: Granted, people: People) -> Document:
+    """Return a group or project with its devices and people, and what its weights come to among its siblings."""
+    around = list(siblings)
+    weights: dict[str, int] = {}
+    for sibling in around:
+        for device, grant in granted.get(sibling.id, ()):
+            weights[device.id] = weights.get(device.id, 0) + grant.priority
+    inside = _inside(spot.node, granted, people) | {"devices": grants(granted.get(spot.node.id, ()), weights)}
+    return documents.node(spot) | inside | {"share": _share(spot.node, around)}
+
+
+def _shares(known: Node, siblings: Iterable[Node]) -> Document:
+    around = list(siblings)
+    return {"share": _share(known, around), "shares": {each.name: _share(each, around) for each in around}}
+
+
+def _share(known: Node, siblings: Iterable[Node]) -> float:
+    return percent(known.priority, sum(each.priority for each in siblings))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The endpoints with which hubs are administered: a literal table of what each does and the right that it takes."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+from chandelier import errors
+from chandelier.experience import (
+    administration,
+    analytics,
+    devices,
+    deviceshapes,
+    granting,
+    hubshapes,
+    jobshapes,
+    people,
+    shapes,
+)
+from chandelier.experience.documents import Document
+from chandelier.gateway import Answer, Call, Json, Route
+from chandelier.store import Transaction
+from chandelier.tenancy import access
+from chandelier.tenancy.network import Spot
+
+_HUB: Final = "/Network/{hub}"
+_GROUP: Final = _HUB + "/Groups/{group}"
+_PROJECT: Final = _GROUP + "/Projects/{project}"
+_DEVICE: Final = "/devices/{device}"
+_DETAILS: Final = _DEVICE + "/configurationDetails"
+
+
+def _read(
+    path: str, right: str, reader: Callable[[Call, Spot], Answer], summary: str, response: Any, **more: Any
+) -> Route:
+    """Return an endpoint that reads the node which its path names."""
+
+    @functools.wraps(reader)
+    def handler(call: Call) -> Answer:
+        return reader(call, _require(call.tx, call, right))
+
+    return Route("GET", path, handler, summary, response=response, failures=(errors.Forbidden,), right=right, **more)
+
+
+def _act(
+    method: Any,
+    path: str,
+    right: str,
+    act: Callable[[Transaction, Call, Spot], Document],
+    summary: str,
+    *shapes_: Any,
+) -> Route:
+    """Return an endpoint that changes something; the right is looked at in the transaction that uses it.
+
+    Args:
+        shapes_: The shape of the answer, and that of the body if there is one.
+    """
+
+    @functools.wraps(act)
+    def handler(call: Call) -> Answer:
+        return Json(call.store.write(lambda tx: act(tx, call, _require(tx, call, right))))
+
+    response, request = (*shapes_, None)[:2]
+    failures = (errors.Forbidden, errors.Conflict)
+    return Route(method, path, handler, summary, request, response=response, failures=failures, right=right)
+
+
+def _require(tx: Transaction, call: Call, right: str) -> Spot:
+    path = call.path
+    return access.require(tx, call.principal, right, path["hub"], path.get("group"), path.get("project"))
+
+
+_JOBS: Final[dict[str, Any]] = {"response": shapes.listed(jobshapes.Job), "query": shapes.JobsQuery}
+_USAGE: Final[dict[str, Any]] = {"response": hubshapes.Usage, "query": hubshapes.UsageQuery, "media": analytics.CSV}
+_ACTS: Final[dict[str, Any]] = {"response": list[hubshapes.Act], "query": hubshapes.ActsQuery}
+_NEW: Final = administration.Addition
+_OTHER: Final = administration.Alteration
+#: Shapes of answers, each with that of the body if there is one.
+_ADMINS: Final = (hubshapes.AdminsChanged, people.Administrators)
+_IN: Final = (hubshapes.MembersChanged, people.Members)
+_GRANT: Final = (dict[str, hubshapes.Granted], granting.Granting)
+_MADE: Final = (hubshapes.ProjectMade, administration.Addition)
+_GONE: Final = (hubshapes.ProjectDeleted,)
+_DELETED: Final = (shapes.Deleted,)
+_DEVICES: Final = list[deviceshapes.HubDevice]
+
+#: Source: seed 001 and protocol 13; what they lack (changes, the hub's own devices and administrators, a project's
+#: details, the log) is in their style.
+ROUTES: Final[tuple[Route, ...]] = (
+    _read(_HUB, "read the hub", administration.get_hub, "Get a hub with all that is in it.", hubshapes.RunHub),
+    _act("PUT", _HUB, "change the hub", administration.alter, "Change a hub.", hubshapes.Altered, _OTHER),
+    _read(_HUB + "/jobs/all", "read the hub's jobs", administration.list_jobs, "List the jobs of a hub.", **_JOBS),
+    _read(
+        _HUB + "/analytics/system-usage",
+        "read the hub's usage",
+        analytics.system_usage,
+        "Sum up the use of a hub.",
+        **_USAGE,
+    ),
+    _read(
+        _HUB + "/audit", "read the hub's audit log", administration.list_acts, "List what was done in a hub.", **_ACTS
+    ),
+    _read(
+        _HUB + "/users",
+        "read the hub's users",
+        administration.get_users,
+        "List the users of a hub.",
+        hubshapes.HubUsers,
+    ),
+    _act(
+        "POST",
+        _HUB + "/users",
+        "change the hub's admins",
+        people.change_admins,
+        "Change who administers a hub.",
+        *_ADMINS,
+    ),
+    _read(_HUB + "/devices", "read the hub's devices", devices.list_of_hub, "List the devices of a hub.", _DEVICES),
+    _act("POST", _HUB + "/devices", "change the hub's devices", granting.grant, "Grant a device to a hub.", *_GRANT),
+    _act(
+        "DELETE",
+        _HUB + _DEVICE,
+        "change the hub's devices",
+        granting.withdraw,
+        "Take a device from a hub.",
+        shapes.Deleted,
+    ),
+    _read(
+        _HUB + _DETAILS,
+        "read the hub's devices",
+        granting.details,
+        "Get what was set for a device of a hub.",
+        hubshapes.Details,
+    ),
+    _act("POST", _HUB + "/Groups", "add a group", administration.add_group, "Add a group.", hubshapes.GroupMade, _NEW),
+    _act("PUT", _GROUP, "change a group", administration.alter, "Change a group.", hubshapes.Altered, _OTHER),
+    _act("DELETE", _GROUP, "delete a group", administration.remove_group, "Delete a group.", shapes.Deleted),
+    _read(
+        _GROUP + "/jobs/all", "read the group's jobs", administration.list_jobs, "List the jobs of a group.", **_JOBS
+    ),
+    _act(
+        "POST",
+        _GROUP + "/users",
+        "change the group's admins",
+        people.change_admins,
+        "Change who administers a group.",
+        *_ADMINS,
+    ),
+    _act(
+        "POST", _GROUP + "/devices", "change the group's devices", granting.grant, "Grant a device to a group.", *_GRANT
+    ),
+    _act(
+        "DELETE",
+        _GROUP + _DEVICE,
+        "change the group's devices",
+        granting.withdraw,
+        "Take a device from a group.",
+        shapes.Deleted,
+    ),
+    _read(
+        _GROUP + _DETAILS,
+        "read the group's devices",
+        granting.details,
+        "Get what was set for a device of a group.",
+        hubshapes.Details,
+    ),
+    _act("POST", _GROUP + "/Projects", "add a project", administration.add_project, "Add a project.", *_MADE),
+    _act("PUT", _PROJECT, "change a project", administration.alter, "Change a project.", hubshapes.Altered, _OTHER),
+    _act("DELETE", _PROJECT, "delete a project", administration.remove_project, "Delete a project.", *_GONE),
+    _read(
+        _PROJECT + "/jobs/all",
+        "read the project's jobs",
+        administration.list_jobs,
+        "List the jobs of a project.",
+        **_JOBS,
+    ),
+    _read(
+        _PROJECT + "/users",
+        "read the project's users",
+        people.list_members,
+        "List the users of a project.",
+        hubshapes.ProjectUsers,
+    ),
+    _act(
+        "POST",
+        _PROJECT + "/users",
+        "change the project's users",
+        people.change_members,
+        "Change who is a member of a project.",
+        *_IN,
+    ),
+    _act(
+        "POST",
+        _PROJECT + "/devices",
+        "change the project's devices",
+        granting.grant,
+        "Grant a device to a project.",
+        *_GRANT,
+    ),
+    _act(
+        "DELETE",
+        _PROJECT + _DEVICE,
+        "change the project's devices",
+        granting.withdraw,
+        "Take a device from a project.",
+        *_DELETED,
+    ),
+    _read(
+        _PROJECT + _DETAILS,
+        "read the project's devices",
+        granting.details,
+        "Get what was set for a device of a project.",
+        hubshapes.Details,
+    ),
+)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a project may do with a device: the sizes of its jobs, and how many of them run at once."""
+
+from collections.abc import Sequence
+
+from chandelier.devices import DeviceId
+from chandelier.formats import tasks
+from chandelier.jobs import records
+from chandelier.jobs.records import Barred, Job
+from chandelier.store import Transaction
+from chandelier.tenancy import grants, network
+
+
+def beyond(tx: Transaction, job: Job, summary: tasks.Summary) -> tasks.Refused | None:
+    """Return why a project's limits do not allow a job, or None; a project that lost the device has no limits."""
+    place = network.get(tx, job.project_id)
+    granted = grants.on_way(tx, place, job.device_id)
+    if granted is None:
+        return None
+    limits = granted.limits
+    if limits.max_experiments is not None and summary.experiments > limits.max_experiments:
+        text = f"The program has {summary.experiments} experiments; {place.path} may run {limits.max_experiments}"
+        return tasks.Refused(8007, f"{text} in one job on this device.")
+    if limits.max_shots is not None and summary.shots > limits.max_shots:
+        text = f"The program asks for {summary.shots} shots; {place.path} may ask for {limits.max_shots}"
+        return tasks.Refused(8006, f"{text} on this device.")
+    return None
+
+
+def barred(tx: Transaction) -> Sequence[Barred]:
+    """Return the jobs that must wait because as many of their hub, group or project run as may run at once."""
+    found = []
+    for grant, level in grants.list_running_limits(tx):
+        projects = network.projects_below(tx, level, grant.node_id)
+        most = grant.limits.max_running
+        assert most is not None
+        if records.count_running(tx, DeviceId(grant.device_id), projects) >= most:
+            found.append(Barred(DeviceId(grant.device_id), projects))
+    return found

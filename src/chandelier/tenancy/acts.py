@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What administrators do to the tree, its people and its devices; each act is written down as it is done.
+
+Whether somebody may do it is `access`'s business. Source of the names of acts: this module, for the audit log.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from chandelier.devices import Device
+from chandelier.store import Transaction
+from chandelier.tenancy import audit, grants, members, network
+from chandelier.tenancy.grants import Grant, Limits
+from chandelier.tenancy.members import Member
+from chandelier.tenancy.network import Node, Spot
+
+
+class By(msgspec.Struct, frozen=True):
+    """Who acts, as the audit log names them, and when."""
+
+    who: str
+    now: datetime
+
+
+def add_hub(tx: Transaction, by: By, name: str, **facts: Any) -> Spot:
+    """Add a hub; as `network.add_hub`."""
+    return _added(tx, by, Spot(network.add_hub(tx, name, by.now, **facts)))
+
+
+def add_group(tx: Transaction, by: By, above: Spot, name: str, **facts: Any) -> Spot:
+    """Add a group to a hub; as `network.add_hub`."""
+    return _added(tx, by, Spot(above.hub, network.add_group(tx, above.hub, name, by.now, **facts)))
+
+
+def add_project(tx: Transaction, by: By, above: Spot, name: str, **facts: Any) -> Spot:
+    """Add a project to a group; as `network.add_hub`."""
+    made = network.add_project(tx, above.node, name, by.now, **facts)
+    return _added(tx, by, Spot(above.hub, above.group, made))
+
+
+def change(tx: Transaction, by: By, spot: Spot, **facts: Any) -> Node:
+    """Set `title`, `description` or `priority` of a node and return it.
+
+    Raises:
+        errors.Invalid: The priority cannot be one.
+    """
+    node = network.change(tx, spot, **facts)
+    before = {name: getattr(spot.node, name) for name in facts}
+    audit.write(tx, by.who, f"{spot.level}.change", spot, by.now, before=before, after=facts)
+    return node
+
+
+def remove(tx: Transaction, by: By, spot: Spot) -> Node:
+    """Delete a node with what is under it, and return it as it is now.
+
+    Raises:
+        errors.Conflict: It is part of the default place.
+    """
+    network.remove(tx, spot, by.now)
+    audit.write(tx, by.who, f"{spot.level}.remove", spot, by.now, before=_facts(spot.node))
+    return msgspec.structs.replace(spot.node, deleted=by.now)
+
+
+def add_member(tx: Transaction, by: By, spot: Spot, email: str) -> Member:
+    """Give somebody the role that a node has, or invite them.
+
+    Raises:
+        errors.Invalid: The address is not one.
+    """
+    member = members.add(tx, spot, email, by.now)
+    after = {"email": member.email, "role": member.role, "invited": member.invited}
+    audit.write(tx, by.who, "member.add", spot, by.now, after=after)
+    return member
+
+
+def remove_member(tx: Transaction, by: By, spot: Spot, email: str) -> None:
+    """Take somebody's role at a node away, or their invitation.
+
+    Raises:
+        errors.NotFound: They have none there.
+    """
+    members.remove(tx, spot, email, by.now)
+    before = {"email": email.strip().lower(), "role": members.role_at(spot.level)}
+    audit.write(tx, by.who, "member.remove", spot, by.now, before=before)
+
+
+def grant(tx: Transaction, by: By, spot: Spot, device: Device, priority: int, limits: Limits) -> Grant:
+    """Give a node a device, or another share of it or other limits.
+
+    Raises:
+        errors.Invalid: The priority or a limit cannot be one.
+        errors.NotFound: The node above does not have the device.
+    """
+    known = grants.find(tx, spot.node.id, device.id)
+    made = grants.grant(tx, spot, device, priority, limits, by.now)
+    before = None if known is None else _terms(device, known)
+    audit.write(tx, by.who, "grant.set", spot, by.now, before=before, after=_terms(device, made))
+    return made
+
+
+def withdraw(tx: Transaction, by: By, spot: Spot, device: Device) -> None:
+    """Take a device from a node, and so from all under it.
+
+    Raises:
+        errors.NotFound: The node does not have it.
+    """
+    known = grants.find(tx, spot.node.id, device.id)
+    grants.withdraw(tx, spot, device, by.now)
+    assert known is not None
+    audit.write(tx, by.who, "grant.remove", spot, by.now, before=_terms(device, known))
+
+
+def _added(tx: Transaction, by: By, spot: Spot) -> Spot:
+    audit.write(tx, by.who, f"{spot.level}.add", spot, by.now, after=_facts(spot.node))
+    return spot
+
+
+def _facts(node: Node) -> dict[str, Any]:
+    return {"title": node.title, "description": node.description, "priority": node.priority}
+
+
+def _terms(device: Device, known: Grant) -> dict[str, Any]:
+    limits = {name: value for name, value in msgspec.structs.asdict(known.limits).items() if value is not None}
+    return {"device": device.name, "priority": known.priority} | limits

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what to a hub: every endpoint of administration, asked by everybody, against a table written by hand."""
+
+import re
+from typing import Final
+
+import campus
+import desk as desks
+import pytest
+from campus import HUB, LAB, ONE, Campus
+from desk import Desk
+
+from chandelier import experience
+from chandelier.tenancy import access
+
+#: Who asks, in the order of the answers below.
+PEOPLE: Final = ("root", "hue", "gil", "gus", "mia", "max", "eve", None)
+#: Who is allowed what; the others are told 403 if they have a place in the hub, 404 if not, and 401 without a token.
+OPERATOR = (200, 403, 403, 403, 403, 403, 404, 401)
+HUB_ADMIN = (200, 200, 403, 403, 403, 403, 404, 401)
+GROUP_ADMIN = (200, 200, 200, 403, 403, 403, 404, 401)
+MEMBER = (200, 200, 200, 403, 200, 403, 404, 401)
+
+NEW = {"name": "new", "title": "New"}
+DEVICE = {"name": "device", "priority": 5}
+#: Each endpoint with a body that it takes and what everybody is answered. Source: seed 001, "Requirements" of each
+#: entry, and its introduction where they are silent: hub and group data are the hub admin's, project data the hub's
+#: or the group's admin's; `Projects/{project}/devices` is for its members too, `Projects/{project}/users` for the
+#: group's admins.
+WALK: Final[dict[tuple[str, str], tuple[object, tuple[int, ...]]]] = {
+    ("GET", HUB): (None, HUB_ADMIN),
+    ("PUT", HUB): ({"title": "Campus"}, HUB_ADMIN),
+    ("GET", f"{HUB}/jobs/all"): (None, HUB_ADMIN),
+    ("GET", f"{HUB}/analytics/system-usage?options=%7B%22allTime%22:true%7D"): (None, HUB_ADMIN),
+    ("GET", f"{HUB}/audit"): (None, HUB_ADMIN),
+    ("GET", f"{HUB}/users"): (None, HUB_ADMIN),
+    ("POST", f"{HUB}/users"): ({"add": []}, OPERATOR),
+    ("GET", f"{HUB}/devices"): (None, HUB_ADMIN),
+    ("POST", f"{HUB}/devices"): (DEVICE, OPERATOR),
+    ("DELETE", f"{HUB}/devices/device"): (None, OPERATOR),
+    ("GET", f"{HUB}/devices/device/configurationDetails"): (None, HUB_ADMIN),
+    ("POST", f"{HUB}/Groups"): (NEW, HUB_ADMIN),
+    ("PUT", LAB): ({"title": "Lab"}, HUB_ADMIN),
+    ("DELETE", LAB): (None, HUB_ADMIN),
+    ("GET", f"{LAB}/jobs/all"): (None, HUB_ADMIN),
+    ("POST", f"{LAB}/users"): ({"add": []}, GROUP_ADMIN),
+    ("POST", f"{LAB}/devices"): (DEVICE, HUB_ADMIN),
+    ("DELETE", f"{LAB}/devices/device"): (None, HUB_ADMIN),
+    ("GET", f"{LAB}/devices/device/configurationDetails"): (None, HUB_ADMIN),
+    ("POST", f"{LAB}/Projects"): (NEW, GROUP_ADMIN),
+    ("PUT", ONE): ({"title": "One"}, GROUP_ADMIN),
+    ("DELETE", ONE): (None, GROUP_ADMIN),
+    ("GET", f"{ONE}/jobs/all"): (None, GROUP_ADMIN),
+    ("GET", f"{ONE}/users"): (None, GROUP_ADMIN),
+    ("POST", f"{ONE}/users"): ({"add": []}, GROUP_ADMIN),
+    ("GET", f"{ONE}/devices"): (None, MEMBER),
+    ("POST", f"{ONE}/devices"): (DEVICE, GROUP_ADMIN),
+    ("DELETE", f"{ONE}/devices/device"): (None, GROUP_ADMIN),
+    ("GET", f"{ONE}/devices/device/configurationDetails"): (None, MEMBER),
+}
+
+
+@pytest.fixture
+def hub(desk: Desk) -> Campus:
+    """The hub with somebody in each role."""
+    return campus.build(desk)
+
+
+def pattern(path: str) -> str:
+    """Return a path of the table with parameters in place of the names."""
+    path = path.partition("?")[0]
+    for level, name in (("Network", "hub"), ("Groups", "group"), ("Projects", "project"), ("devices", "device")):
+        path = re.sub(rf"/{level}/\w+", f"/{level}/{{{name}}}", path)
+    return path
+
+
+def test_the_table_has_every_endpoint_of_administration() -> None:
+    """And no others; the one that is not a right's alone is a list of devices for old clients too."""
+    listed = {(method, pattern(path)) for method, path in WALK}
+    administered = {(route.method, route.path) for route in experience.ROUTES if route.right}
+
+    assert listed - administered == {("GET", "/Network/{hub}/Groups/{group}/Projects/{project}/devices")}
+    assert administered - listed == set()
+
+
+def test_every_right_is_of_some_endpoint() -> None:
+    """And no endpoint asks for one that is not in the table."""
+    assert {route.right for route in experience.ROUTES if route.right} == set(access.RIGHTS)
+
+
+@pytest.mark.parametrize(("method", "path"), WALK, ids=lambda value: value.replace("/", " ").strip())
+def test_everybody_asks_for_everything(hub: Campus, method: str, path: str) -> None:
+    """Each caller finds the hub as it usually is."""
+    body, expected = WALK[method, path]
+    seen = []
+    for who in PEOPLE:
+        campus.stage(hub)
+        seen.append(hub.desk.ask(method, path, who, **({} if body is None else {"json": body})).status_code)
+
+    assert dict(zip(PEOPLE, seen, strict=True)) == dict(zip(PEOPLE, expected, strict=True))
+
+
+@pytest.mark.parametrize("path", ["", "/Groups/lab/jobs/all", "/Groups/lab/Projects/one/jobs/all"])
+def test_a_stranger_cannot_tell_a_hub_from_none(hub: Campus, path: str) -> None:
+    """The answers differ in the name alone."""
+    there = desks.error(hub.desk.ask("GET", f"/Network/campus{path}", "eve"), 404, 3001)
+    nowhere = desks.error(hub.desk.ask("GET", f"/Network/nowhere{path}", "eve"), 404, 3001)
+
+    assert there["message"].replace("campus", "nowhere") == nowhere["message"]
+
+
+def test_members_cannot_tell_other_groups_from_none(hub: Campus) -> None:
+    """Who lacks the role is told so whether the group exists or not; the administrator is told that it does not."""
+    answers = [desks.error(hub.desk.ask("DELETE", f"{HUB}/Groups/{name}", "mia"), 403, 2003) for name in ("club", "no")]
+
+    assert answers[0] == answers[1]
+    assert "administrator of the hub" in answers[0]["message"]
+    desks.error(hub.desk.ask("DELETE", f"{HUB}/Groups/no", "hue"), 404, 3001)
+
+
+def test_roles_end_at_once(hub: Campus) -> None:
+    """An administrator who is removed is outside with the next request; so is a member."""
+    desk = hub.desk
+    assert desk.get(f"{ONE}/jobs/all", "gil") == []
+    desk.post(f"{LAB}/users", {"remove": ["gil@example.org"]}, "hue")
+    desks.error(desk.ask("GET", f"{ONE}/jobs/all", "gil"), 404, 3001)
+
+    assert desk.get(f"{ONE}/devices/v/1", "mia")[0]["backend_name"] == "device"
+    desk.post(f"{ONE}/users", {"remove": ["mia@example.org"]}, "hue")
+    desks.error(desk.ask("GET", f"{ONE}/devices/v/1", "mia"), 404, 3001)
+    desks.error(desk.ask("GET", f"{ONE}/devices", "mia"), 404, 3001)
+
+
+def test_administrators_see_the_jobs_of_who_was_removed(hub: Campus) -> None:
+    """In lists and alone, though the project is lost to the member at once."""
+    desk, job = hub.desk, hub.job("mia", "lab", "one")
+    desk.post(f"{ONE}/users", {"remove": ["mia@example.org"]}, "gil")
+
+    assert [entry["id"] for entry in desk.get(f"{ONE}/jobs/all", "gil")] == [job.id]
+    assert desk.get(f"/Jobs/{job.id}/v/1", "hue")["id"] == job.id
+    desks.error(desk.ask("GET", f"{ONE}/Jobs/{job.id}/v/1", "mia"), 404, 3001)
+
+
+def test_only_the_operator_weighs_hubs(hub: Campus) -> None:
+    """A hub's administrator would otherwise take what is the other hubs'."""
+    refusal = desks.error(hub.desk.ask("PUT", HUB, "hue", json={"priority": 10_000}), 403, 2003)
+
+    assert "priority" in refusal["message"]
+    assert hub.desk.put(HUB, {"priority": 7}, "root")["priority"] == 7

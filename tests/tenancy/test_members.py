@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who has which role where, and invitations."""
+
+import pytest
+
+from chandelier import errors
+from chandelier.tenancy import access, members, network, users
+from chandelier.tenancy.access import Role
+from chandelier.tenancy.members import Member
+from chandelier.tenancy.network import Spot
+from chandelier.tenancy.users import User
+from factories import NOW, Town, after
+
+
+def spots(town: Town) -> dict[str, Spot]:
+    """Return the annex's hub, group and project."""
+    annex = town.annex
+    return {"hub": Spot(annex.hub), "group": Spot(annex.hub, annex.group), "project": annex.spot}
+
+
+def add(town: Town, spot: Spot, email: str) -> Member:
+    """Give somebody a role."""
+    return town.store.write(lambda tx: members.add(tx, spot, email, after(1)))
+
+
+def listed(town: Town, spot: Spot) -> list[tuple[str, str, bool]]:
+    """Return who has a role: address, role, and whether they are only invited."""
+    return [
+        (member.email, member.role, member.invited) for member in town.store.read(lambda tx: members.list_(tx, spot))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("level", "role"), [("hub", Role.HUB_ADMIN), ("group", Role.GROUP_ADMIN), ("project", Role.MEMBER)]
+)
+def test_a_role_is_given_and_taken(town: Town, level: str, role: Role) -> None:
+    """It holds for everything below, and ends at once."""
+    spot = spots(town)[level]
+    assert town.store.read(lambda tx: access.role_at(tx, town.ann, town.annex.spot)) is Role.NOBODY
+
+    made = add(town, spot, " Ann@Example.org ")
+    assert (made.id, made.invited) == (town.ann.user_id, False)
+    assert town.store.read(lambda tx: access.role_at(tx, town.ann, town.annex.spot)) is role
+    assert ("ann@example.org", made.role, False) in listed(town, spot)
+
+    town.store.write(lambda tx: members.remove(tx, spot, "ann@example.org", after(2)))
+    assert town.store.read(lambda tx: access.role_at(tx, town.ann, town.annex.spot)) is Role.NOBODY
+    assert "ann@example.org" not in [email for email, *_ in listed(town, spot)]
+
+
+def test_only_members_of_a_project_have_it_as_their_place(town: Town) -> None:
+    """An administrator of the hub or the group has not."""
+    for level in ("hub", "group"):
+        add(town, spots(town)[level], "ann@example.org")
+    assert [place.path for place in town.store.read(lambda tx: access.places(tx, town.ann))] == ["ibm-q/open/main"]
+
+    add(town, spots(town)["project"], "ann@example.org")
+    assert len(town.store.read(lambda tx: access.places(tx, town.ann))) == 2
+
+
+def test_whoever_has_no_account_is_invited(town: Town) -> None:
+    """Once, and gets the role with the account."""
+    spot = spots(town)["project"]
+    first, second = add(town, spot, "Eve@example.org"), add(town, spot, "eve@example.org")
+    assert first == second
+    assert ("eve@example.org", "member", True) in listed(town, spot)
+
+    def sign_up(tx: object) -> User:
+        user = users.create(tx, "eve@example.org", after(3))  # type: ignore[arg-type]
+        members.welcome(tx, user, after(3))  # type: ignore[arg-type]
+        return user
+
+    eve = town.store.write(sign_up)
+    assert ("eve@example.org", "member", False) in listed(town, spot)
+    assert town.store.read(lambda tx: members.is_member(tx, town.annex.project_id, eve.id))
+
+
+def test_an_invitation_may_be_taken_back(town: Town) -> None:
+    """Whoever signs up afterwards gets nothing."""
+    spot = spots(town)["hub"]
+    add(town, spot, "eve@example.org")
+    town.store.write(lambda tx: members.remove(tx, spot, "eve@example.org", after(2)))
+
+    def sign_up(tx: object) -> User:
+        user = users.create(tx, "eve@example.org", after(3))  # type: ignore[arg-type]
+        members.welcome(tx, user, after(3))  # type: ignore[arg-type]
+        return user
+
+    eve = town.store.write(sign_up)
+    assert not town.store.read(lambda tx: members.nodes_of(tx, eve.id))
+
+
+def test_a_role_that_is_not_there_cannot_be_taken(town: Town) -> None:
+    """Nor an address be something else."""
+    with pytest.raises(errors.NotFound) as caught:
+        town.store.write(lambda tx: members.remove(tx, spots(town)["hub"], "ann@example.org", NOW))
+    assert caught.value.code == 3500
+    for email in ("", "ann", "a b@example.org"):
+        with pytest.raises(errors.Invalid):
+            add(town, spots(town)["hub"], email)
+
+
+def test_projects_are_remembered_after_membership_ended(town: Town) -> None:
+    """So that one's own jobs are still found."""
+    spot = spots(town)["project"]
+    add(town, spot, "ann@example.org")
+    town.store.write(lambda tx: members.remove(tx, spot, "ann@example.org", after(2)))
+
+    assert town.annex.project_id in town.store.read(lambda tx: members.projects_ever(tx, town.ann.user_id))
+    assert town.store.read(network.project_ids) >= {town.annex.project_id, town.home.project_id}

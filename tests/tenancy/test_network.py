@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tree of hubs, groups and projects."""
+
+import pytest
+
+from chandelier import errors
+from chandelier.store import Transaction
+from chandelier.tenancy import network
+from chandelier.tenancy.network import Spot
+from factories import NOW, Town, after
+
+
+def spot(town: Town, *names: str) -> Spot | None:
+    """Return a node by its names."""
+    return town.store.read(lambda tx: network.spot(tx, *names))
+
+
+def test_nodes_are_found_by_their_names(town: Town) -> None:
+    """At every level, with the way to them."""
+    assert spot(town, "annex") == Spot(town.annex.hub)
+    assert spot(town, "annex", "main") == Spot(town.annex.hub, town.annex.group)
+    assert spot(town, "annex", "main", "main") == town.annex.spot
+    assert [spot(town, *names) for names in (("x",), ("annex", "x"), ("annex", "main", "x"))] == [None] * 3
+    assert (town.annex.spot.path, town.annex.spot.level) == ("annex/main/main", "project")
+
+
+def test_groups_and_projects_are_listed_in_the_order_of_their_making(town: Town) -> None:
+    """Deleted ones are left out, but their projects are remembered."""
+
+    def work(tx: Transaction) -> None:
+        for number, name in enumerate(("b", "a", "c")):
+            group = network.add_group(tx, town.annex.hub, name, after(number + 2))
+            network.add_project(tx, group, "p", after(number + 2), priority=number + 1, title="A title")
+
+    town.store.write(work)
+    gone = spot(town, "annex", "a")
+    assert gone is not None
+    under = town.store.read(lambda tx: network.projects_under(tx, Spot(town.annex.hub)))
+    town.store.write(lambda tx: network.remove(tx, gone, after(9)))
+
+    names = [node.name for node in town.store.read(lambda tx: network.groups_of(tx, town.annex.hub))]
+    assert names == ["main", "b", "c"]
+    assert spot(town, "annex", "a", "p") is None
+    assert town.store.read(lambda tx: network.projects_under(tx, Spot(town.annex.hub))) == under
+    assert len(under) == 4
+
+
+@pytest.mark.parametrize("name", ["", "a" * 17, "A", "a b", "a-b", "\u00e9", "a_b", "a/b", "\u0661"])
+def test_names_of_groups_and_projects_keep_the_rule(town: Town, name: str) -> None:
+    """The message names the field and the rule."""
+    for work in (
+        lambda tx: network.add_group(tx, town.annex.hub, name, NOW),
+        lambda tx: network.add_project(tx, town.annex.group, name, NOW),
+    ):
+        with pytest.raises(errors.Invalid) as caught:
+            town.store.write(work)
+        assert "`name`" in caught.value.message
+        assert "1 to 16 lowercase letters and digits" in caught.value.message
+
+
+@pytest.mark.parametrize("priority", [0, -1, 10_001])
+def test_a_priority_is_within_bounds(town: Town, priority: int) -> None:
+    """When a node is added, and when it is changed."""
+    for work in (
+        lambda tx: network.add_group(tx, town.annex.hub, "g", NOW, priority=priority),
+        lambda tx: network.change(tx, town.annex.spot, priority=priority),
+    ):
+        with pytest.raises(errors.Invalid) as caught:
+            town.store.write(work)
+        assert "1 to 10000" in caught.value.message
+
+
+def test_siblings_have_different_names(town: Town) -> None:
+    """The name of a deleted one is free again, and the new one is another."""
+    with pytest.raises(errors.Conflict) as caught:
+        town.store.write(lambda tx: network.add_project(tx, town.annex.group, "main", NOW))
+    assert caught.value.code == 3002
+
+    town.store.write(lambda tx: network.remove(tx, town.annex.spot, after(5)))
+    again = town.store.write(lambda tx: network.add_project(tx, town.annex.group, "main", after(6)))
+    assert again.id != town.annex.project.id
+    assert town.store.read(lambda tx: network.get(tx, town.annex.project_id)).project.deleted == after(5)
+
+
+@pytest.mark.parametrize("names", [("ibm-q",), ("ibm-q", "open"), ("ibm-q", "open", "main")])
+def test_the_default_place_stays(town: Town, names: tuple[str, ...]) -> None:
+    """New accounts begin there."""
+    found = spot(town, *names)
+    assert found is not None
+    with pytest.raises(errors.Conflict) as caught:
+        town.store.write(lambda tx: network.remove(tx, found, NOW))
+
+    assert caught.value.code == 3003
+
+
+def test_a_node_is_changed(town: Town) -> None:
+    """Title, description and priority; and everybody who remembers names is told."""
+    rung: list[str] = []
+    town.store.bell.listen("network", lambda: rung.append("network"))
+    changed = town.store.write(lambda tx: network.change(tx, town.annex.spot, title="New", priority=7))
+
+    assert (changed.title, changed.priority) == ("New", 7)
+    found = spot(town, "annex", "main", "main")
+    assert found is not None
+    assert found.project == changed
+    assert rung
