@@ -78,11 +78,14 @@ def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Star
         yield
         worker.stop(settings.stop_seconds)
 
-    return Starlette(
+    app = Starlette(
         routes=[*experience.routes(cloud), *front.routes(lambda: _facts(opened, pool))],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _unforeseen},
     )
+    # Clients make a GET of a POST that is redirected (traps 13).
+    app.router.redirect_slashes = False
+    return app
 
 
 def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:

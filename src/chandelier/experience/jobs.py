@@ -48,11 +48,12 @@ class Submission(msgspec.Struct, frozen=True, rename="camel"):
     live_data_enabled: bool | None = None
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, rename="camel"):
     """The body of `PUT /Jobs/{id}`."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+    share_level: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def submit(call: Call) -> Json:
@@ -83,7 +84,9 @@ def submit(call: Call) -> Json:
         document = shelf.document(call, job, versioned=False, whole=True)
         return Json(document | inline(call, job))
     if not submission.allow_object_storage:
-        raise errors.Invalid("Send the program as `qObject`, or ask for an upload: `allowObjectStorage`.", 1001)
+        raise errors.Invalid(
+            "Send the program as `qObject`, texts as `qasms`, or ask for an upload: `allowObjectStorage`.", 1001
+        )
     job = call.store.write(
         lambda tx: intake.open_(tx, call.principal, place, device, draft=draft, limits=limits(call), now=call.now)
     )
@@ -137,7 +140,7 @@ def cancel(call: Call) -> Json:
 
 
 def change(call: Call) -> Json:
-    """Give a job a name or tags."""
+    """Give a job a name, tags or others to share it with."""
     wanted = call.json(Change)
     job = shelf.own(call)
     if wanted.name is not msgspec.UNSET:
@@ -148,13 +151,17 @@ def change(call: Call) -> Json:
         tags = _tags(wanted.tags)
         call.store.write(lambda tx: records.retag(tx, job, tags))
         return Json({"tags": list(tags)})
-    raise errors.Invalid("Send `name` or `tags`.", 1001)
+    if wanted.share_level is not msgspec.UNSET:
+        level = _share_level(wanted.share_level)
+        call.store.write(lambda tx: records.share(tx, job.id, level))
+        return Json({"shareLevel": level})
+    raise errors.Invalid("Send `name`, `tags` or `shareLevel`.", 1001)
 
 
 def delete(call: Call) -> Json:
     """Delete a job that has ended: it is hidden at once, and what it left is removed some days later."""
     job = shelf.own(call)
-    call.store.write(lambda tx: records.delete(tx, job.id, call.now))
+    call.store.write(lambda tx: outcomes.delete(tx, job, call.now))
     return Json({"deleted": True})
 
 

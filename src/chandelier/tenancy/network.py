@@ -164,13 +164,6 @@ def join(tx: Transaction, project_id: ProjectId, user_id: UserId, now: datetime)
         tx.execute(sa.update(_members).where(*key).values(removed=None))
 
 
-def projects_ever(tx: Transaction, user_id: UserId | None) -> frozenset[ProjectId]:
-    """Return the ids of all projects that a user is, or was, a member of; None: of all there are, deleted ones too."""
-    column = _projects.c.id if user_id is None else _members.c.project_id
-    conditions = () if user_id is None else (_members.c.user_id == user_id,)
-    return frozenset(ProjectId(row[0]) for row in tx.execute(sa.select(column).where(*conditions)))
-
-
 def is_member(tx: Transaction, project_id: ProjectId, user_id: UserId) -> bool:
     """Tell whether a user is a member of a project."""
     key = (_members.c.project_id == project_id, _members.c.user_id == user_id, _members.c.removed.is_(None))
