@@ -197,4 +197,10 @@ def _set_up_logging(level: str) -> None:
     )
     for name in ("uvicorn", "uvicorn.error", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what uvicorn says of each WebSocket that is refused before it begins: anybody could fill the log."""
+    return "without completing handshake" not in record.getMessage()
