@@ -100,6 +100,17 @@ def test_a_level_can_be_changed(desk: Desk) -> None:
     desks.error(desk.ask("PUT", f"/Jobs/{job}", json={"shareLevel": "all"}), 400, 1001)
 
 
+def test_several_things_are_changed_together(desk: Desk) -> None:
+    """Or none of them, if one cannot be."""
+    job = shared(desk, None)
+    wanted = {"name": "new", "tags": ["b", "a"], "shareLevel": "hub"}
+    assert desk.put(f"/Jobs/{job}", wanted) == wanted
+    desks.error(desk.ask("PUT", f"/Jobs/{job}", json={"name": "newer", "shareLevel": "all"}), 400, 1001)
+    found = desk.get(f"/Jobs/{job}/v/1")
+
+    assert {key: found[key] for key in wanted} == wanted
+
+
 @pytest.mark.parametrize("level", ["everybody", "Global", "", "project\x00"])
 def test_an_unknown_level_is_refused(desk: Desk, level: str) -> None:
     """By name, with those that are known."""

@@ -13,6 +13,7 @@ from chandelier.gateway import Call, Encoded, Json
 from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.intake import Asked, Limits
 from chandelier.jobs.records import Draft, Job
+from chandelier.store import Transaction
 from chandelier.tenancy import access
 
 _MAX_TAGS: Final = 100
@@ -143,19 +144,26 @@ def change(call: Call) -> Json:
     """Give a job a name, tags or others to share it with."""
     wanted = call.json(Change)
     job = shelf.own(call)
+    changed: Document = {}
     if wanted.name is not msgspec.UNSET:
-        name = _short(wanted.name, "name")
-        call.store.write(lambda tx: records.rename(tx, job.id, name or None))
-        return Json({"name": name})
+        changed["name"] = _short(wanted.name, "name")
     if wanted.tags is not msgspec.UNSET:
-        tags = _tags(wanted.tags)
-        call.store.write(lambda tx: records.retag(tx, job, tags))
-        return Json({"tags": list(tags)})
+        changed["tags"] = list(_tags(wanted.tags))
     if wanted.share_level is not msgspec.UNSET:
-        level = _share_level(wanted.share_level)
-        call.store.write(lambda tx: records.share(tx, job.id, level))
-        return Json({"shareLevel": level})
-    raise errors.Invalid("Send `name`, `tags` or `shareLevel`.", 1001)
+        changed["shareLevel"] = _share_level(wanted.share_level)
+    if not changed:
+        raise errors.Invalid("Send `name`, `tags` or `shareLevel`.", 1001)
+
+    def work(tx: Transaction) -> None:
+        if "name" in changed:
+            records.rename(tx, job.id, changed["name"] or None)
+        if "tags" in changed:
+            records.retag(tx, job, changed["tags"])
+        if "shareLevel" in changed:
+            records.share(tx, job.id, changed["shareLevel"])
+
+    call.store.write(work)
+    return Json(changed)
 
 
 def delete(call: Call) -> Json:

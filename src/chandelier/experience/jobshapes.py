@@ -192,7 +192,7 @@ class Terminated(msgspec.Struct, frozen=True):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the job has now: the one of the three that was sent."""
+    """What the job has now, of what was sent."""
 
     name: Maybe[str] = UNSET
     tags: Maybe[list[str]] = UNSET
