@@ -203,7 +203,7 @@ def contract() -> dict[str, Any]:
 
 def served(method: str, path: str) -> gateway.Route | None:
     """Return who serves a path below `/api` as a client spells it, chosen as the router chooses."""
-    found = gateway.index(experience.ROUTES).find(method, re.sub(r"{\w+}", "0" * 24, path))
+    found = gateway.Table("/api", experience.ROUTES).find(method, "/api" + re.sub(r"{\w+}", "0" * 24, path))
     return None if found is None or found[0] is None else found[0][1]
 
 
@@ -295,7 +295,7 @@ def _readout(properties: Mapping[str, Any]) -> str:
     errors_ = sorted(
         record["value"] for qubit in properties["qubits"] for record in qubit if record["name"] == "readout_error"
     )
-    return f"{100 * statistics.median(errors_):.1f} %, at most {100 * errors_[-1]:.0f} %"
+    return f"{100 * statistics.median(errors_):.1f} %, at most {100 * errors_[-1]:.1f} %"
 
 
 def faults() -> str:

@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from chandelier import errors, gateway, telemetry
-from chandelier.gateway import Answer, Call, Cloud, Dialect, Empty, Json, Route, Rules, Stored, Throttle
+from chandelier import errors, gateway, telemetry, throttle
+from chandelier.gateway import Answer, Call, Cloud, Dialect, Empty, Json, Route, Rules, Stored
 from chandelier.store import Transaction
 from chandelier.tenancy import users
 from factories import NOW, Town
@@ -49,79 +49,79 @@ class Clock:
 @pytest.fixture(name="clock")
 def _clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(gateway, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr(throttle, "time", SimpleNamespace(monotonic=clock.monotonic))
     return clock
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_throttle_lets_as_many_pass_as_it_says() -> None:
     """Then it says how long to wait; looking counts nothing, and keys are apart."""
-    throttle = Throttle(3)
+    limit = throttle.Throttle(3)
     for _ in range(3):
-        assert throttle.wait("ann") == 0
-        assert throttle.wait("ann") == 0
-        throttle.count("ann")
+        assert limit.wait("ann") == 0
+        assert limit.wait("ann") == 0
+        limit.count("ann")
 
-    assert throttle.wait("ann") == pytest.approx(20)
-    assert throttle.wait("bob") == 0
+    assert limit.wait("ann") == pytest.approx(20)
+    assert limit.wait("bob") == 0
 
 
 def test_a_throttle_recovers_with_time(clock: Clock) -> None:
     """One event for each third of a minute, and no more than all of them."""
-    throttle = Throttle(3)
+    limit = throttle.Throttle(3)
     for _ in range(3):
-        throttle.count("ann")
+        limit.count("ann")
     clock.seconds += 19
-    assert throttle.wait("ann") == pytest.approx(1)
+    assert limit.wait("ann") == pytest.approx(1)
     clock.seconds += 1
-    assert throttle.wait("ann") == pytest.approx(0)
+    assert limit.wait("ann") == pytest.approx(0)
 
     clock.seconds += 10_000
     for _ in range(3):
-        assert throttle.wait("ann") == 0
-        throttle.count("ann")
-    assert throttle.wait("ann") > 0
+        assert limit.wait("ann") == 0
+        limit.count("ann")
+    assert limit.wait("ann") > 0
 
 
 def test_who_goes_on_waits_longer(clock: Clock) -> None:
     """Events beyond the limit count too, if they are counted."""
-    throttle = Throttle(6)
+    limit = throttle.Throttle(6)
     for _ in range(12):
-        throttle.count("ann")
+        limit.count("ann")
 
-    assert throttle.wait("ann") == pytest.approx(70)
+    assert limit.wait("ann") == pytest.approx(70)
     clock.seconds += 70
-    assert throttle.wait("ann") == pytest.approx(0)
+    assert limit.wait("ann") == pytest.approx(0)
 
 
 def test_a_throttle_forgets_old_keys(clock: Clock) -> None:
     """An attacker with many addresses fills no memory; who is still over the limit is not forgotten."""
-    throttle = Throttle(60)
+    limit = throttle.Throttle(60)
     for number in range(10_001):
-        throttle.count(f"address {number}")
+        limit.count(f"address {number}")
     clock.seconds += 60
     for _ in range(200):
-        throttle.count("ann")
+        limit.count("ann")
 
-    assert len(throttle._levels) < 10
-    assert throttle.wait("ann") > 100
+    assert len(limit._levels) < 10
+    assert limit.wait("ann") > 100
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=40), st.integers(1, 20))
-def test_a_throttle_never_lets_more_pass_than_its_bucket(steps: list[tuple[float, bool]], limit: int) -> None:
+def test_a_throttle_never_lets_more_pass_than_its_bucket(steps: list[tuple[float, bool]], most: int) -> None:
     """In any stretch of time: at most the limit, and the limit again for each minute of it."""
     clock, passed = Clock(), []
-    throttle = Throttle(limit)
+    limit = throttle.Throttle(most)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gateway, "time", SimpleNamespace(monotonic=clock.monotonic))
+        patch.setattr(throttle, "time", SimpleNamespace(monotonic=clock.monotonic))
         for seconds, asks in steps:
             clock.seconds += seconds
-            if asks and throttle.wait("ann") == 0:
-                throttle.count("ann")
+            if asks and limit.wait("ann") == 0:
+                limit.count("ann")
                 passed.append(clock.seconds)
     for first, start in enumerate(passed):
         for last, end in enumerate(passed[first:], start=1):
-            assert last <= limit + (end - start) * limit / 60 + 1e-6
+            assert last <= most + (end - start) * most / 60 + 1e-6
 
 
 def a_call(town: Town, *, rules: Rules = RULES, body: bytes = b"", **scope: Any) -> Call:
@@ -291,7 +291,7 @@ def _client(sqlite_town: Town, tmp_path: Path) -> Iterator[TestClient]:
         Route("GET", "/unforeseen", _raise(RuntimeError("secret detail")), "Fail.", public=True),
         Route("PUT", "/upload", _keep, "Keep.", public=True, admit=_admit),
     )
-    with TestClient(Starlette(routes=[gateway.mount(cloud, "/api", table, Dialect(render))])) as client:
+    with TestClient(Starlette(routes=[gateway.Desk(cloud, "/api", table, Dialect(render))])) as client:
         yield client
 
 
@@ -364,6 +364,12 @@ def test_uploads_are_admitted_before_they_are_read(client: TestClient, sqlite_to
     assert refusal(client.put("/api/upload?pass=yes", content=b"x" * 10_001)) == (418, "TooLarge", 1006)
     assert refusal(client.put("/api/upload?pass=yes", content=iter([b"x" * 6000] * 2))) == (418, "TooLarge", 1006)
     assert list((sqlite_town.store.objects.root / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/apiThings/a", "/ap", "/api2/Things/a", "/xapi/Things/a", "/api///Things/a"])
+def test_only_the_base_path_is_served(client: TestClient, path: str) -> None:
+    """Not what merely begins like it."""
+    assert client.get(path).status_code == 404
 
 
 def test_requests_are_counted_by_pattern(client: TestClient) -> None:

@@ -10,7 +10,7 @@ from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.memory import Memory, Recollection, Told, digest
 from chandelier.store import Transaction
-from chandelier.tenancy import members, network
+from chandelier.tenancy import members
 from factories import Town, a_job, after, queued
 
 

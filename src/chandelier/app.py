@@ -78,11 +78,14 @@ def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Star
         yield
         worker.stop(settings.stop_seconds)
 
-    return Starlette(
+    app = Starlette(
         routes=[*experience.routes(cloud), *front.routes(lambda: _facts(opened, pool))],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _unforeseen},
     )
+    # Clients make a GET of a POST that is redirected (traps 13).
+    app.router.redirect_slashes = False
+    return app
 
 
 def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:
@@ -194,4 +197,10 @@ def _set_up_logging(level: str) -> None:
     )
     for name in ("uvicorn", "uvicorn.error", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what uvicorn says of each WebSocket that is refused before it begins: anybody could fill the log."""
+    return "without completing handshake" not in record.getMessage()

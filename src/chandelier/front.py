@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The front desk: health, readiness, metrics and the description of the API; no tenant's data."""
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -52,7 +53,7 @@ def routes(look: Callable[[], Facts]) -> list[BaseRoute]:
         return Response(telemetry.render(facts.jobs, facts.children), media_type=telemetry.CONTENT_TYPE)
 
     def description(_request: Request) -> Response:
-        return gateway.respond(200, openapi())
+        return Response(_described(), media_type="application/json")
 
     def page(_request: Request) -> Response:
         return Response(_PAGE, media_type="text/html")
@@ -72,6 +73,11 @@ def routes(look: Callable[[], Facts]) -> list[BaseRoute]:
 
 
 _Schema = dict[str, Any]
+
+
+@functools.cache
+def _described() -> bytes:
+    return msgspec.json.encode(openapi())
 
 
 def openapi() -> dict[str, Any]:

@@ -8,9 +8,8 @@ import contextlib
 import logging
 import math
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -32,6 +31,7 @@ from chandelier.store import Store, Transaction
 from chandelier.store.objects import Upload
 from chandelier.tenancy import access
 from chandelier.tenancy.access import Principal
+from chandelier.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +42,15 @@ _SMALL: Final = 1 << 20
 _ANONYMOUS: Final = 8 << 20
 
 
+#: How long a token is believed without looking: its end by time is noticed so much later, its revocation at once.
+_TOKEN_SECONDS: Final = 5.0
+
+
 class _Carrier(msgspec.Struct, frozen=True):
     """A body that carries the token; whatever else is in it is skipped, not built."""
 
     access_token: str | None = None
 
-
-#: How long a token is believed without looking: its end by time is noticed so much later, its revocation at once.
-_TOKEN_SECONDS: Final = 5.0
 
 _token_in_body: Final = msgspec.json.Decoder(_Carrier)
 
@@ -93,33 +94,6 @@ class Empty(msgspec.Struct, frozen=True):
 
 
 Answer = Json | Encoded | Stored | Empty
-
-
-class Throttle:
-    """Counts events by key and says when there were too many in a minute; old keys are forgotten."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._lock = threading.Lock()
-        self._levels: dict[str, tuple[float, float]] = {}
-
-    def wait(self, key: str) -> float:
-        """Return in how many seconds one more event is allowed; 0 if it is now."""
-        with self._lock:
-            excess = self._level(key) + 1 - self._per_minute
-        return max(0.0, excess * 60 / self._per_minute)
-
-    def count(self, key: str) -> None:
-        """Count one event."""
-        with self._lock:
-            level = self._level(key) + 1
-            if len(self._levels) > 10000:
-                self._levels = {name: value for name, value in self._levels.items() if self._level(name) > 0}
-            self._levels[key] = (level, time.monotonic())
-
-    def _level(self, key: str) -> float:
-        level, at = self._levels.get(key, (0.0, 0.0))
-        return max(0.0, level - (time.monotonic() - at) * self._per_minute / 60)
 
 
 class Cloud:
@@ -306,34 +280,48 @@ class Dialect(msgspec.Struct, frozen=True):
 PROJECT_PREFIX: Final = "/Network/{hub}/Groups/{group}/Projects/{project}"
 
 
-class Desk(BaseRoute):
-    """All endpoints of a table under one base path.
+class Table:
+    """The endpoints under one base path, found by method and path.
 
     Static segments match in any case, a slash at the end is ignored, and so is a second one behind the base, because
     users give a URL that ends in a slash, to which clients add theirs.
     """
 
-    def __init__(self, cloud: Cloud, base: str, routes: Iterable[Route], dialect: Dialect) -> None:
+    def __init__(self, base: str, routes: Iterable[Route]) -> None:
         self._base = base
-        self._tree: Tree[Callable[[Request], Any]] = Tree()
+        self._tree: Tree[tuple[str, Route]] = Tree()
         for route in routes:
             for path in paths(route):
-                self._tree.add(route.method, path, _endpoint(cloud, route, dialect))
+                self._tree.add(route.method, path, (path, route))
+
+    def find(self, method: str, path: str) -> tuple[tuple[str, Route] | None, Mapping[str, str]] | None:
+        """Return who answers a request, with its path below the base, and the values of its parameters.
+
+        Returns:
+            None if there is no such path; no endpoint if the path exists, but not with this method.
+        """
+        rest = path[len(self._base) :]
+        if path[: len(self._base)].lower() != self._base or not rest.startswith("/"):
+            return None
+        return self._tree.find("GET" if method == "HEAD" else method, rest[1:] if rest.startswith("//") else rest)
+
+
+class Desk(BaseRoute):
+    """A table of endpoints, as Starlette asks it."""
+
+    def __init__(self, cloud: Cloud, base: str, routes: Sequence[Route], dialect: Dialect) -> None:
+        self._table = Table(base, routes)
+        self._endpoints = {route: _endpoint(cloud, route, dialect) for route in routes}
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Tell Starlette whether a request is for one of the endpoints."""
-        path = scope["path"]
-        if scope["type"] != "http" or path[: len(self._base)].lower() != self._base:
-            return Match.NONE, {}
-        rest = path[len(self._base) :]
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        found = self._tree.find(method, rest[1:] if rest.startswith("//") else rest)
+        found = self._table.find(scope["method"], scope["path"]) if scope["type"] == "http" else None
         if found is None:
             return Match.NONE, {}
-        endpoint, parameters = found
-        if endpoint is None:
+        named, parameters = found
+        if named is None:
             return Match.PARTIAL, {"endpoint": None}
-        return Match.FULL, {"endpoint": endpoint, "path_params": parameters}
+        return Match.FULL, {"endpoint": self._endpoints[named[1]], "path_params": parameters}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that matches."""
@@ -341,20 +329,6 @@ class Desk(BaseRoute):
             raise HTTPException(405)
         response = await scope["endpoint"](Request(scope, receive, send))
         await response(scope, receive, send)
-
-
-def index(routes: Iterable[Route]) -> Tree[tuple[str, Route]]:
-    """Return every path of a table with its route, to be found as `Desk` finds them."""
-    tree: Tree[tuple[str, Route]] = Tree()
-    for route in routes:
-        for path in paths(route):
-            tree.add(route.method, path, (path, route))
-    return tree
-
-
-def mount(cloud: Cloud, base: str, routes: Iterable[Route], dialect: Dialect) -> BaseRoute:
-    """Return the web route of a table."""
-    return Desk(cloud, base, routes, dialect)
 
 
 def paths(route: Route) -> tuple[str, ...]:

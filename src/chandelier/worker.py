@@ -368,8 +368,17 @@ class Worker:
             return True
 
     def _do_chores(self) -> None:
+        for chore in (self._purge, self._tidy):
+            try:
+                chore()
+            except Exception as failure:  # noqa: BLE001  # one chore that fails must not keep the others from being done
+                _tell("A chore could not be done; trying again later", failure)
+
+    def _purge(self) -> None:
         while outcomes.purge(self._store, _now() - timedelta(days=self._budget.deleted_days), _now()):
             pass
+
+    def _tidy(self) -> None:
         self._store.objects.sweep(older_than_seconds=24 * 3600)
         self._store.write(lambda tx: users.forget_expired(tx, _now()))
         self._store.write(

@@ -126,7 +126,9 @@ def with_names(description: dict[str, Any], names: Names) -> dict[str, Any]:
     }
     components = description["components"]
     for name, values in known.items():
-        components["parameters"][name]["schema"] = {"enum": values}
+        described = components["parameters"][name]["schema"]
+        # Mostly what there is, and now and then whatever could be written there.
+        components["parameters"][name]["schema"] = {"anyOf": [*[{"enum": values}] * 5, described]}
     schemas = components["schemas"]
     schemas["Backend"]["properties"]["name"] = {"enum": known["device"]}
     schemas["Submission"]["properties"]["qObject"] = {"anyOf": [{"enum": [programs.bell()]}, {}]}

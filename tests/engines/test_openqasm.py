@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import openqasm3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -286,6 +287,29 @@ def test_whatever_is_sent_is_taken_or_refused(text: str, head: str) -> None:
     error = outcome(head + text)
 
     assert error is None or error.code in errors.CODES
+
+
+def test_many_plain_gates_of_version_three_are_not_copies() -> None:
+    """Only definitions are copied by the importer; a definition in a loop is."""
+    tree = openqasm3.parse("OPENQASM 3.0;\nqubit q;\n" + "x q;\n" * 50_100)
+    assert openqasm._check_size(tree.statements, {}) == 0
+    body = "gate big a { " + "U(0,0,0) a; " * 2000 + "}\nqubit q;\n"
+    looped = "OPENQASM 3.0;\n" + body + "for int i in [0:9] { " + "big q; " * 30 + "}\n"
+    with pytest.raises(errors.ProgramRefused) as caught:
+        openqasm._check_size(openqasm3.parse(looped).statements, {})
+    assert caught.value.code == 8013
+
+
+@pytest.mark.parametrize(("bits", "shots", "fits"), [(10_000, 1000, True), (10_000, 4000, False), (12, 10**9, True)])
+def test_an_answer_has_a_size(bits: int, shots: int, fits: bool) -> None:
+    """Outcomes are bit strings as wide as the registers: few shots of wide ones, or many of narrow ones."""
+    text = f"OPENQASM 2.0; qreg q[1]; creg c[{bits}]; measure q[0] -> c[0];"
+    if fits:
+        compiled(text, shots=shots)
+        return
+    with pytest.raises(errors.ProgramRefused) as caught:
+        compiled(text, shots=shots)
+    assert (caught.value.code, "shots" in caught.value.message) == (8013, True)
 
 
 def test_a_budget_is_spent_by_all_programs_together() -> None:

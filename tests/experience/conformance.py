@@ -17,15 +17,12 @@ _BASE = "/api"
 MOUNTED: list[tuple[str, Route]] = [
     (_BASE + path, route) for route in experience.ROUTES for path in gateway.paths(route)
 ]
-_INDEX = gateway.index(experience.ROUTES)
+_TABLE = gateway.Table(_BASE, experience.ROUTES)
 
 
 def find(method: str, path: str) -> tuple[str, Route] | None:
     """Return who answers a request to a path below the server's root, as the router would choose."""
-    if not path.lower().startswith(_BASE):
-        return None
-    rest = path[len(_BASE) :]
-    found = _INDEX.find(method, rest[1:] if rest.startswith("//") else rest)
+    found = _TABLE.find(method, path)
     return None if found is None or found[0] is None else (_BASE + found[0][0], found[0][1])
 
 

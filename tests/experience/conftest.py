@@ -12,6 +12,7 @@ import pytest
 from desk import Desk, OpenDesk
 
 import factories
+from chandelier.experience import codes
 from chandelier.store import open_store
 from factories import Town
 
@@ -24,6 +25,12 @@ class Template(msgspec.Struct, frozen=True):
     folder: Path
     town: Town
     tokens: dict[str, str]
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody works in these clouds, so nothing is worth waiting for."""
+    monkeypatch.setattr(codes, "PATIENCE_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Codes and their executions: run, looked up again, and seen by nobody else."""
 
+import threading
+from datetime import timedelta
 from typing import Any
 
 import desk as desks
 import pytest
+import sqlalchemy as sa
 from desk import Desk
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +16,8 @@ import factories
 from chandelier import errors
 from chandelier.devices import Device, DeviceId, DeviceState
 from chandelier.experience import codes
+from chandelier.jobs import outcomes
+from chandelier.store import database
 
 BELL = 'include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0],q[1]; measure q->c;'
 ENTRY = {
@@ -169,7 +174,51 @@ def test_the_picture_of_a_code(desk: Desk) -> None:
     assert desk.http.get(url.replace("signature=", "signature=0")).status_code == 403
     desks.succeed(desk.ask("DELETE", f"/Jobs/{job}"))
     assert desk.http.get(url).status_code == 404
-    desks.error(desk.ask("GET", path), 404, 3255)
+    desks.error(desk.ask("GET", path), 404, 3254)
+
+
+def test_the_answer_waits_for_a_quick_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the client, which looks again only two seconds later, has result or error at once."""
+    monkeypatch.setattr(codes, "PATIENCE_SECONDS", 30.0)
+    heard = threading.Event()
+    desk.store.bell.listen("queue", heard.set)
+
+    def work() -> None:
+        assert heard.wait(30)
+        desk.settle(desk.validating(), desks.REFUSED)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    answer = executed(desk)
+    worker.join()
+
+    assert answer["status"]["id"] == "ERROR"
+    assert answer["error"]["code"] == 8001
+
+
+def test_a_code_goes_with_its_job(desk: Desk) -> None:
+    """What it says is hidden at once, in every place, and removed with what the job left."""
+    started = executed(desk)
+    run(desk)
+    job = started["id"].partition("-")[0]
+    desks.succeed(desk.ask("DELETE", f"/Jobs/{job}"))
+
+    desks.error(desk.ask("GET", f"/Codes/{started['codeId']}"), 404, 3254)
+    desks.error(desk.ask("GET", f"/Executions/{started['id']}"), 404, 3254)
+    assert desk.get(f"/users/{desk.town.ann.user_id}/codes/lastest")["codes"] == []
+    later = desks.now() + timedelta(days=1)
+    assert outcomes.purge(desk.store, later, later) == 1
+    codes = database.metadata.tables["codes"]
+    assert desk.store.read(lambda tx: tx.execute(sa.select(codes.c.text, codes.c.name)).all()) == [("", "")]
+
+
+@pytest.mark.parametrize("tail", ["-" + "9" * 5000, "--1", "-x", "-", "-1x", "x", "-123456", "١"])
+def test_an_execution_is_named_exactly(desk: Desk, tail: str) -> None:
+    """The job and the number of the program, or the job alone; anything else does not exist."""
+    job = executed(desk)["id"].partition("-")[0]
+
+    desks.error(desk.ask("GET", f"/Executions/{job}{tail}"), 404, 3254)
+    assert desk.get(f"/Executions/{job}")["id"] == f"{job}-0"
 
 
 @pytest.mark.parametrize(

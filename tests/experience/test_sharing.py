@@ -89,6 +89,28 @@ def test_a_shared_job_is_there_under_the_readers_own_project(desk: Desk) -> None
     desks.error(desk.ask("GET", f"{desks.PROJECT}/Jobs/{job}/v/1", who), 404, 3001)
 
 
+def test_a_level_can_be_changed(desk: Desk) -> None:
+    """By the owner, at once, in both directions."""
+    job = shared(desk, None)
+    for level, status in (("project", 200), ("none", 404), ("global", 200)):
+        assert desk.put(f"/Jobs/{job}", {"shareLevel": level}) == {"shareLevel": level}
+        assert desk.ask("GET", f"/Jobs/{job}/status/v/1", "bob").status_code == status
+        assert desk.get(f"/Jobs/{job}/v/1")["shareLevel"] == level
+    desks.error(desk.ask("PUT", f"/Jobs/{job}", "bob", json={"shareLevel": "none"}), 404, 3250)
+    desks.error(desk.ask("PUT", f"/Jobs/{job}", json={"shareLevel": "all"}), 400, 1001)
+
+
+def test_several_things_are_changed_together(desk: Desk) -> None:
+    """Or none of them, if one cannot be."""
+    job = shared(desk, None)
+    wanted = {"name": "new", "tags": ["b", "a"], "shareLevel": "hub"}
+    assert desk.put(f"/Jobs/{job}", wanted) == wanted
+    desks.error(desk.ask("PUT", f"/Jobs/{job}", json={"name": "newer", "shareLevel": "all"}), 400, 1001)
+    found = desk.get(f"/Jobs/{job}/v/1")
+
+    assert {key: found[key] for key in wanted} == wanted
+
+
 @pytest.mark.parametrize("level", ["everybody", "Global", "", "project\x00"])
 def test_an_unknown_level_is_refused(desk: Desk, level: str) -> None:
     """By name, with those that are known."""

@@ -12,12 +12,12 @@ from crowds import gather, naive, stand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chandelier.jobs import finding
+from chandelier.jobs import finding, records
 from chandelier.jobs.finding import Page, Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Store, Transaction
-from factories import Town, a_job
+from factories import Town, a_job, a_place
 
 
 @pytest.fixture(name="crowd")
@@ -113,6 +113,52 @@ def test_pages_are_complete(town: Town, crowd: list[Job], ascending: bool) -> No
     assert len({job.created for job in crowd}) < len(crowd)
 
 
+def test_many_tags_cost_no_more_than_few(town: Town, crowd: list[Job]) -> None:
+    """They are left to the caller; and statements of few sizes are kept, however many are asked for."""
+    finding._statement.cache_clear()
+    for number in range(1, 200):
+        tags = frozenset(f"tag{each}" for each in range(number)) | {"a"}
+        page = look(town.store, Query(user_id=town.bob.user_id, tags=tags))
+        mine = naive(crowd, Query(user_id=town.bob.user_id, tags=tags))
+        assert [job for job in page.jobs if set(job.tags) & tags] == mine
+    assert finding._statement.cache_info().currsize < 8
+
+
+def test_many_projects_are_narrowed_to_those_with_jobs(town: Town) -> None:
+    """A list by device or state is read along its index, whatever else the user is a member of."""
+
+    def work(tx: Transaction) -> list[Job]:
+        places = [a_place(tx, f"hub{number}", "g", "p") for number in range(30)]
+        some = [places[index] for index in (3, 7, 29)]
+        return [
+            a_job(tx, town, state, place=place, device=device, who=town.ann)
+            for place in some
+            for state in (State.COMPLETED, State.CANCELLED, State.QUEUED)
+            for device in (town.device, town.hidden)
+        ]
+
+    jobs = town.store.write(work)
+    query = Query(user_id=town.ann.user_id, device_ids=frozenset({town.hidden.id}), limit=4)
+    read = pages(town.store, query)
+
+    assert [job for page in read for job in page.jobs] == naive(jobs, query)
+    assert sum(page.read for page in read) == 9
+
+
+def test_deleted_jobs_are_not_read(town: Town) -> None:
+    """A page does not go through what was deleted before it."""
+    kept = town.store.write(lambda tx: a_job(tx, town, State.COMPLETED))
+
+    def work(tx: Transaction) -> None:
+        for _ in range(50):
+            records.delete(tx, a_job(tx, town, State.COMPLETED).id, kept.created)
+
+    town.store.write(work)
+    page = look(town.store, Query(user_id=town.ann.user_id, limit=5))
+
+    assert (page.jobs, page.read, page.edge) == ([kept], 1, None)
+
+
 def test_find_all_goes_through_every_page(town: Town, crowd: list[Job]) -> None:
     """However short the pages are."""
     query = Query(limit=3)
@@ -123,7 +169,7 @@ def test_find_all_goes_through_every_page(town: Town, crowd: list[Job]) -> None:
 @pytest.mark.parametrize(
     ("condition", "index"),
     [
-        ({}, "sqlite_autoindex_jobs_2 (user_id"),
+        ({}, "uq_jobs_user_id_created (user_id"),
         ({"states": frozenset({State.COMPLETED})}, "ix_jobs_user_id_state_project_id_created"),
         ({"devices": True}, "ix_jobs_user_id_device_id_state_project_id_created"),
         ({"tags": frozenset({"a"})}, "ix_job_tags_user_id_tag_created"),

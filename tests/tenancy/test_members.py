@@ -4,7 +4,7 @@
 import pytest
 
 from chandelier import errors
-from chandelier.tenancy import access, members, network, users
+from chandelier.tenancy import access, members, users
 from chandelier.tenancy.access import Role
 from chandelier.tenancy.members import Member
 from chandelier.tenancy.network import Spot
@@ -98,13 +98,3 @@ def test_a_role_that_is_not_there_cannot_be_taken(town: Town) -> None:
     for email in ("", "ann", "a b@example.org"):
         with pytest.raises(errors.Invalid):
             add(town, spots(town)["hub"], email)
-
-
-def test_projects_are_remembered_after_membership_ended(town: Town) -> None:
-    """So that one's own jobs are still found."""
-    spot = spots(town)["project"]
-    add(town, spot, "ann@example.org")
-    town.store.write(lambda tx: members.remove(tx, spot, "ann@example.org", after(2)))
-
-    assert town.annex.project_id in town.store.read(lambda tx: members.projects_ever(tx, town.ann.user_id))
-    assert town.store.read(network.project_ids) >= {town.annex.project_id, town.home.project_id}

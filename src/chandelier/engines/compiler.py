@@ -27,6 +27,10 @@ SEED: Final = 1
 LEVEL: Final = 1
 
 
+#: Characters of all outcomes of a job, written as bit strings.
+MAX_ANSWER: Final = 32 << 20
+
+
 class Compiled(msgspec.Struct, frozen=True):
     """A job's texts, compiled.
 
@@ -62,6 +66,7 @@ def compiled(body: bytes, target: targets.Target, *, job_id: str) -> Compiled:
             raise errors.ProgramRefused(f"Program {index}: {error.message}", error.code) from error
         circuits.append(circuit)
         experiments.append(_experiment(text, index, fitting, written))
+    _check_answer(job.shots, experiments)
     config: dict[str, Any] = {
         "shots": job.shots,
         "memory": False,
@@ -88,6 +93,20 @@ def _read(text: str, target: targets.Target) -> QuantumCircuit:
     circuit = openqasm.parse(text)
     _check_width(circuit.num_qubits, circuit.num_clbits, target)
     return circuit
+
+
+def _check_answer(shots: int, experiments: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what would be answered with too many bit strings: each outcome is one, as wide as the registers."""
+    size = 0
+    for experiment in experiments:
+        slots = experiment["config"]["memory_slots"]
+        size += min(shots, 2 ** min(slots, 60)) * slots
+    if size > MAX_ANSWER:
+        raise errors.ProgramRefused(
+            f"The bit strings of its outcomes could be {size} characters; up to {MAX_ANSWER} are possible. "
+            "Declare fewer bits, or ask for fewer shots.",
+            8013,
+        )
 
 
 def _check_width(qubits: int, bits: int, target: targets.Target) -> None:

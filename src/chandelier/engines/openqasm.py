@@ -138,24 +138,25 @@ def _third(words: str) -> QuantumCircuit:
     return circuit
 
 
-def _check_size(statements: Sequence[Any], sizes: dict[str, int]) -> int:
+def _check_size(statements: Sequence[Any], sizes: dict[str, int], *, defining: bool = False) -> int:
     """Count the gates that the importer will copy: it copies a definition whole wherever it is used.
 
     Args:
         statements: Of a program or of a definition.
         sizes: Sizes of the definitions so far; those among the statements are added.
+        defining: The statements are a definition's, so each gate of them is copied with it.
     """
     size = 0
     for statement in statements:
         kind, body = type(statement).__name__, getattr(statement, "body", [])
         if kind == "QuantumGate":
-            size += sizes.get(statement.name.name, 1)
+            size += sizes.get(statement.name.name, int(defining))
         elif kind == "QuantumGateDefinition":
-            sizes[statement.name.name] = 1 + _check_size(body, sizes)
+            sizes[statement.name.name] = 1 + _check_size(body, sizes, defining=True)
             size += sizes[statement.name.name]
         else:
-            blocks = (body, getattr(statement, "if_block", None), getattr(statement, "else_block", None))
-            size += sum(_check_size(block, sizes) for block in blocks if isinstance(block, list))
+            blocks = (getattr(statement, name, None) for name in ("body", "block", "if_block", "else_block"))
+            size += sum(_check_size(block, sizes, defining=defining) for block in blocks if isinstance(block, list))
         if size > MAX_COPIED:
             raise errors.ProgramRefused(f"Its gates, defined by each other, copy more than {MAX_COPIED} gates.", 8013)
     return size

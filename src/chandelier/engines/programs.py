@@ -100,6 +100,7 @@ def summary(program: Program, device_seconds: float) -> tasks.Summary:
         n_qubits=max([config.n_qubits or 0, *(declared(one) for one in experiments)]),
         device_seconds=device_seconds,
         max_credits=config.max_credits or 0,
+        rep_delay=config.rep_delay or 0.0,
     )
 
 

@@ -37,7 +37,7 @@ from chandelier.engines import gates
 #: Where the gates live whose names mean what the engine means by them.
 _LIBRARY: Final = "qiskit.circuit.library."
 #: Most instructions of all programs of a job, and most steps of the work that finds them.
-MAX_INSTRUCTIONS: Final = 500_000
+MAX_INSTRUCTIONS: Final = 100_000
 
 #: Copying a block for one round of a loop takes as long as so many instructions.
 _ROUND: Final = 20

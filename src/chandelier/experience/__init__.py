@@ -333,7 +333,7 @@ DIALECT: Final = Dialect(render_error)
 
 def routes(cloud: Cloud) -> list[BaseRoute]:
     """Return the web routes of this face."""
-    mounted: list[BaseRoute] = [gateway.mount(cloud, "/api", ROUTES, DIALECT)]
+    mounted: list[BaseRoute] = [gateway.Desk(cloud, "/api", ROUTES, DIALECT)]
     crowded = errors.LimitReached("Too many status streams are open on this server. Poll the status instead.", 1007)
     streams = stream.Streams(cloud, gateway.respond(*render_error(crowded)))
     missing = errors.NotFound("Live data are not available on this server.", 1010)

@@ -4,6 +4,7 @@
 An execution is one program of a job by OpenQASM text. Source: protocol 5.5; QX2, `run_experiment` and its getters.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,7 +12,7 @@ import msgspec
 
 from chandelier import devices, errors
 from chandelier.devices import Device
-from chandelier.experience import documents, filters, jobs, network, shelf, storage, texts
+from chandelier.experience import documents, filters, jobs, lists, network, shelf, storage, texts
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
 from chandelier.jobs import codes, executions, finding, intake, lifecycle, records
@@ -42,6 +43,11 @@ _LIKENESS: Final[dict[str, Callable[[Device], tuple[bool, int]]]] = {
     _SIXTEEN: lambda device: (not device.simulator, 10**6 if device.qubits == 16 else device.qubits),
     _SIMULATOR: lambda device: (device.simulator, 0),
 }
+#: How long the answer to a submission waits for the end: the client asks again only after two seconds, and hears of a
+#: failure here or never.
+PATIENCE_SECONDS: Final = 1.0
+#: The id of a run: the job, and which of its programs; the job alone means the first.
+_EXECUTION: Final = re.compile(r"([0-9a-f]{24})(?:-(\d{1,5}))?", re.ASCII)
 
 
 class Run(msgspec.Struct, frozen=True, rename="camel"):
@@ -75,19 +81,21 @@ def execute(call: Call) -> Json:
         now=call.now,
         code=code,
     )
-    return Json(_execution(call, job))
+    return Json(_execution(call, shelf.awaited(call, job, PATIENCE_SECONDS)))
 
 
 def get_execution(call: Call) -> Json:
     """Return one run of a program."""
-    job_id, _, number = call.path["execution"].partition("-")
+    named = _EXECUTION.fullmatch(call.path["execution"])
+    if named is None:
+        raise _not_found()
     try:
-        job = records.get(call.tx, job_id)
+        job = records.get(call.tx, named[1])
     except errors.NotFound:
         raise _not_found() from None
     if job.kind != "qasm" or not access.may_act_on_job(call.principal, job.user_id):
         raise _not_found()
-    return Json(_execution(call, job, int(number) if number.isascii() and number.isdigit() else 0))
+    return Json(_execution(call, job, int(named[2] or 0)))
 
 
 def get_code(call: Call) -> Json:
@@ -207,7 +215,14 @@ def _data(outcome: Outcome, text: str, device: Device) -> Document:
 
 
 def _executions(call: Call, code: Code, limit: int) -> list[Document]:
-    return [_execution(call, job) for job in finding.list_of_code(call.tx, code.id, limit)]
+    shown: list[Document] = []
+    carried = 0
+    for job in finding.list_of_code(call.tx, code.id, limit):
+        carried += texts.weight(job)
+        if shown and carried > lists.CARRIED_BYTES:
+            break
+        shown.append(_execution(call, job))
+    return shown
 
 
 def _document(code: Code) -> Document:

@@ -124,13 +124,11 @@ def _configuration(call: Call, device: Device) -> dict[str, Any]:
 
 def _narrowed(configuration: dict[str, Any], limits: Limits) -> dict[str, Any]:
     """Return a configuration as it holds for a project: clients split their jobs by these numbers."""
-    least: dict[str, Any] = {}
-    for key, most in (("max_shots", limits.max_shots), ("max_experiments", limits.max_experiments)):
-        if most is not None and most < configuration.get(key, most + 1):
-            least[key] = most
-    if limits.open_pulse is False:
-        least["open_pulse"] = False
-    return configuration | least
+    most = {"max_shots": limits.max_shots, "max_experiments": limits.max_experiments}
+    least: dict[str, Any] = {
+        key: value for key, value in most.items() if value is not None and value < configuration.get(key, value + 1)
+    }
+    return configuration | least | ({"open_pulse": False} if limits.open_pulse is False else {})
 
 
 def _pulses(limits: Limits) -> dict[str, int]:

@@ -13,6 +13,7 @@ from chandelier.gateway import Call, Encoded, Json
 from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.intake import Asked, Limits
 from chandelier.jobs.records import Draft, Job
+from chandelier.store import Transaction
 from chandelier.tenancy import access
 
 _MAX_TAGS: Final = 100
@@ -48,11 +49,12 @@ class Submission(msgspec.Struct, frozen=True, rename="camel"):
     live_data_enabled: bool | None = None
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, rename="camel"):
     """The body of `PUT /Jobs/{id}`."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+    share_level: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def submit(call: Call) -> Json:
@@ -83,7 +85,9 @@ def submit(call: Call) -> Json:
         document = shelf.document(call, job, versioned=False, whole=True)
         return Json(document | inline(call, job))
     if not submission.allow_object_storage:
-        raise errors.Invalid("Send the program as `qObject`, or ask for an upload: `allowObjectStorage`.", 1001)
+        raise errors.Invalid(
+            "Send the program as `qObject`, texts as `qasms`, or ask for an upload: `allowObjectStorage`.", 1001
+        )
     job = call.store.write(
         lambda tx: intake.open_(tx, call.principal, place, device, draft=draft, limits=limits(call), now=call.now)
     )
@@ -137,24 +141,35 @@ def cancel(call: Call) -> Json:
 
 
 def change(call: Call) -> Json:
-    """Give a job a name or tags."""
+    """Give a job a name, tags or others to share it with."""
     wanted = call.json(Change)
     job = shelf.own(call)
+    changed: Document = {}
     if wanted.name is not msgspec.UNSET:
-        name = _short(wanted.name, "name")
-        call.store.write(lambda tx: records.rename(tx, job.id, name or None))
-        return Json({"name": name})
+        changed["name"] = _short(wanted.name, "name")
     if wanted.tags is not msgspec.UNSET:
-        tags = _tags(wanted.tags)
-        call.store.write(lambda tx: records.retag(tx, job, tags))
-        return Json({"tags": list(tags)})
-    raise errors.Invalid("Send `name` or `tags`.", 1001)
+        changed["tags"] = list(_tags(wanted.tags))
+    if wanted.share_level is not msgspec.UNSET:
+        changed["shareLevel"] = _share_level(wanted.share_level)
+    if not changed:
+        raise errors.Invalid("Send `name`, `tags` or `shareLevel`.", 1001)
+
+    def work(tx: Transaction) -> None:
+        if "name" in changed:
+            records.rename(tx, job.id, changed["name"] or None)
+        if "tags" in changed:
+            records.retag(tx, job, changed["tags"])
+        if "shareLevel" in changed:
+            records.share(tx, job.id, changed["shareLevel"])
+
+    call.store.write(work)
+    return Json(changed)
 
 
 def delete(call: Call) -> Json:
     """Delete a job that has ended: it is hidden at once, and what it left is removed some days later."""
     job = shelf.own(call)
-    call.store.write(lambda tx: records.delete(tx, job.id, call.now))
+    call.store.write(lambda tx: outcomes.delete(tx, job, call.now))
     return Json({"deleted": True})
 
 

@@ -192,10 +192,11 @@ class Terminated(msgspec.Struct, frozen=True):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the job has now: the one of the two that was sent."""
+    """What the job has now, of what was sent."""
 
     name: Maybe[str] = UNSET
     tags: Maybe[list[str]] = UNSET
+    share_level: Maybe[str] = msgspec.field(name="shareLevel", default=UNSET)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

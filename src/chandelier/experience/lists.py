@@ -5,15 +5,16 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from chandelier.experience import filters, jobs, shelf
+from chandelier.experience import filters, jobs, shelf, texts
 from chandelier.experience.documents import Document
 from chandelier.experience.shelf import Found
 from chandelier.gateway import Call, Json
+from chandelier.jobs.records import Job
 
 #: What a full document has beyond the reduced one; left out of lists. Source: traps, further behaviours.
 _FULL_ONLY: Final = ("timePerStep", "objectStorageInfo", "ip")
 #: Programs and results that one list may carry along, in bytes; clients ask again for what is missing (protocol 8).
-_CARRIED_BYTES: Final = 32 << 20
+CARRIED_BYTES: Final = 32 << 20
 
 
 def status_versioned(call: Call) -> Json:
@@ -40,17 +41,24 @@ def _list(call: Call, *, versioned: bool, whole: bool) -> Json:
     wanted = filters.parse(call.query.get("filter"))
     found = shelf.search(call, wanted, versioned=versioned)
     if whole and not versioned:
-        found = shelf.with_steps(call, found[: _carried(found)])
+        found = found[: _carried(found)]
         # A client of early 2019 stops at the first job of another kind, so inline jobs come first (protocol 5.4).
         found.sort(key=lambda entry: entry.job.kind != "q-object")
+    if whole and (wanted.include is None or "timePerStep" in wanted.include):
+        found = shelf.with_steps(call, found)
     return Json([filters.project(wanted, _document(call, entry, versioned, whole)) for entry in found])
 
 
 def _carried(found: Sequence[Found]) -> int:
     """Return how many of the first jobs go into one list with their programs and results: at least one."""
-    carried = (entry.job if entry.job.kind != "q-object-external-storage" else None for entry in found)
-    sizes = ((job.input_bytes or 0) + (job.output_bytes or 0) if job is not None else 0 for job in carried)
-    return max(1, sum(total <= _CARRIED_BYTES for total in itertools.accumulate(sizes)))
+    sizes = (_weight(entry.job) for entry in found)
+    return max(1, sum(total <= CARRIED_BYTES for total in itertools.accumulate(sizes)))
+
+
+def _weight(job: Job) -> int:
+    if job.kind == "q-object-external-storage":
+        return 0
+    return texts.weight(job) if job.kind == "qasm" else (job.input_bytes or 0) + (job.output_bytes or 0)
 
 
 def _document(call: Call, found: Found, versioned: bool, whole: bool) -> Document:

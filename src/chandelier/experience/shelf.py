@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs looked up for a caller: one with its facts, or a list by a filter."""
 
+import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -13,20 +15,21 @@ from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
 from chandelier.experience.filters import Bounds, Filter
 from chandelier.gateway import Call, Encoded
-from chandelier.jobs import finding, records
+from chandelier.jobs import finding, lifecycle, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.memory import Memory, Told
 from chandelier.store import Transaction
-from chandelier.tenancy import access, members
-from chandelier.tenancy import network as places
+from chandelier.tenancy import access
 from chandelier.tenancy.network import Place, ProjectId
 from chandelier.tenancy.users import UserId
 
 _PAGE: Final = 200
 #: What bounds a list, by whether it is of everybody's jobs.
 _INDEXED: Final = {False: "creationDate, backend.name, status, tags or id", True: "creationDate, userId or id"}
+#: Requests that wait for the end of a job; each holds a thread, of which there are some forty.
+_waiting: Final = threading.BoundedSemaphore(8)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -67,6 +70,25 @@ def shown(call: Call) -> Job:
     if not access.may_read_job(call.tx, call.principal, job.user_id, job.project_id, job.share_level):
         raise errors.NotFound("Job not found.", 3250)
     return job
+
+
+def awaited(call: Call, job: Job, seconds: float) -> Job:
+    """Return a job when it has ended, or as it is when the patience is over or too many wait already."""
+    if seconds <= 0 or not _waiting.acquire(blocking=False):
+        return job
+    news = threading.Event()
+    stop = call.cloud.store.bell.listen(f"job:{job.id}", news.set)
+    deadline = time.monotonic() + seconds
+    try:
+        while job.state not in lifecycle.FINAL and (left := deadline - time.monotonic()) > 0:
+            news.clear()
+            job = call.store.read(lambda tx: records.get(tx, job.id))  # noqa: B023  # called at once
+            if job.state not in lifecycle.FINAL:
+                news.wait(left)
+        return job
+    finally:
+        stop()
+        _waiting.release()
 
 
 def status(call: Call, *, versioned: bool) -> Encoded:
@@ -239,7 +261,7 @@ def _scan(call: Call, wanted: Filter, query: Query, enough: int | None, *, versi
             presented = lookup.candidates(call, job, versioned=versioned)
             if filters.matches(wanted.where, *presented):
                 found.append(Found(job, presented[0]))
-        if page.edge is None:
+        if page.edge is None or (enough is not None and len(found) >= enough):
             break
         if read > call.cloud.rules.max_filter_jobs:
             raise errors.Invalid(
@@ -268,13 +290,9 @@ def _query(call: Call, bounds: Bounds, *, versioned: bool) -> Query | None:
     )
 
 
-def _projects(call: Call) -> frozenset[ProjectId]:
-    """Return the project that the path names, or all in which the caller may ever have submitted jobs."""
-    if "project" in call.path:
-        return frozenset({network.place(call).project_id})
-    if call.principal.operator:
-        return places.project_ids(call.tx)
-    return members.projects_ever(call.tx, call.principal.user_id)
+def _projects(call: Call) -> frozenset[ProjectId] | None:
+    """Return the project that the path names; None for all."""
+    return frozenset({network.place(call).project_id}) if "project" in call.path else None
 
 
 def _states(statuses: frozenset[str], *, versioned: bool) -> frozenset[State]:

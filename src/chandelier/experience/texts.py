@@ -22,6 +22,14 @@ def presented(call: Call, job: Job) -> Document:
     return {"qasms": [_program(job, device, entry, found.date) for entry in found.programs], "usedCredits": 0}
 
 
+def weight(job: Job) -> int:
+    """Return how many bytes the texts and outcomes of a job may take when they are shown, at most."""
+    known = job.summary or {}
+    slots, experiments = int(known.get("memory_slots", 0)), int(known.get("experiments", 0))
+    outcomes = min(job.shots or 0, 2 ** min(slots, 60))
+    return (job.input_bytes or 0) + (0 if job.result is None else experiments * outcomes * (slots + 16))
+
+
 def status(job: Job, outcome: Outcome | None) -> str:
     """Return what became of one program: the job's fate, unless it has a result of its own."""
     return "DONE" if outcome is not None and outcome.success else documents.execution_status(job)

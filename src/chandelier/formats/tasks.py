@@ -72,6 +72,7 @@ class Summary(msgspec.Struct, frozen=True):
         n_qubits: Number of qubits declared.
         device_seconds: Seconds the machine itself would be occupied, predicted (0 for simulators).
         max_credits: Credits that the client allows the job to cost.
+        rep_delay: Wait between shots that the program asks for, µs; 0 where it asks for none.
     """
 
     kind: str
@@ -84,6 +85,7 @@ class Summary(msgspec.Struct, frozen=True):
     n_qubits: int
     device_seconds: float = 0.0
     max_credits: int = 0
+    rep_delay: float = 0.0
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="reply"):

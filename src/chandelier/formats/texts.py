@@ -18,7 +18,6 @@ from chandelier.formats import qobj
 #: Longest text of one program, characters.
 MAX_LENGTH: Final = 1 << 22
 
-Length = Annotated[str, msgspec.Meta(max_length=MAX_LENGTH)]
 Named = Annotated[str, msgspec.Meta(max_length=500)]
 
 #: Words of the two versions of the language that declare qubits and bits, followed by a size.
@@ -39,7 +38,7 @@ class Text(msgspec.Struct, frozen=True, omit_defaults=True):
         metadata: Any JSON, repeated with the result.
     """
 
-    qasm: Length
+    qasm: str
     shots: int | None = None
     seed: int | str | None = None
     name: Named | None = None
@@ -79,11 +78,12 @@ def gather(qasms: bytes, shots: int | None, seed: int | str | None, max_credits:
 
     Raises:
         errors.Invalid: Code 1000, 1001 or 8006.
+        errors.TooLarge: A text is too long.
     """
     try:
         programs = _list_decoder.decode(qasms)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise errors.Invalid(f"`qasms` is not a list of programs: {_readable(error)}.", 1000) from error
+        raise errors.Invalid(f"The OpenQASM programs are not as documented: {_readable(error)}.", 1000) from error
     if not 1 <= len(programs) <= qobj.MAX_EXPERIMENTS:
         message = f"There are {len(programs)} programs in `qasms`; send 1 to {qobj.MAX_EXPERIMENTS}."
         raise errors.Invalid(message, 1001)
@@ -95,8 +95,12 @@ def gather(qasms: bytes, shots: int | None, seed: int | str | None, max_credits:
     common = next(iter(asked), qobj.DEFAULT_SHOTS if shots is None else shots)
     if not 1 <= common <= qobj.MAX_SHOTS:
         raise errors.Invalid(f"The job asks for {common} shots; it must ask for 1 to {qobj.MAX_SHOTS}.", 8006)
-    for program in programs:
+    for index, program in enumerate(programs):
         number(program.seed)
+        if len(program.qasm) > MAX_LENGTH:
+            raise errors.TooLarge(
+                f"Program {index} has {len(program.qasm)} characters; at most {MAX_LENGTH} are accepted.", 1006
+            )
         if "\x00" in program.qasm or "\x00" in (program.name or ""):
             raise errors.Invalid("A program of `qasms` contains a NUL character.", 1001)
     return Texts(qasms=programs, shots=common, seed=number(seed), max_credits=max_credits)

@@ -7,7 +7,8 @@ length alone, never on how many jobs there are; what no index knows is left to t
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import operator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,9 +22,9 @@ from chandelier.store import Transaction, database
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
 
-#: Ranges of an index that one statement merges. A user's jobs of more devices or projects are not looked up by them but
-#: sifted; the jobs of more projects than that take several statements.
-_MOST_RANGES: Final = 120
+#: Ranges of an index that one statement merges. Of a user's jobs less is looked up and more is sifted out where more
+#: would be needed; the jobs of more projects than that take several statements.
+_MOST_RANGES: Final = 64
 
 #: Where a job stands in lists: they are in the order of creation time, then of id.
 Edge = tuple[datetime, JobId]
@@ -33,7 +34,6 @@ class Query(msgspec.Struct, frozen=True):
     """Which jobs to find; every condition narrows, absent ones do not.
 
     Attributes:
-        project_ids: With `user_id`: all projects in which the user may have jobs, or those wanted of them.
         tags: The job has at least one of them; only together with `user_id`.
         past: Only jobs that come, in the order of the list, behind this one.
         limit: Most jobs to look at for one page.
@@ -141,12 +141,14 @@ def _values(query: Query) -> dict[str, Any]:
 
 def _edges(tx: Transaction, query: Query) -> list[Edge]:
     """Return where the jobs of the page stand, in order."""
-    table, columns, ranges = _ranges(query)
+    table, columns, ranges = _ranges(tx, query)
     if not ranges:
         return []
     found: list[Edge] = []
     for start in range(0, len(ranges), _MOST_RANGES):
         part = ranges[start : start + _MOST_RANGES]
+        # Few different statements: each takes memory for as long as the server runs. No job has empty columns.
+        part += [("",) * len(columns)] * (_rounded(len(part)) - len(part))
         shape = _Shape(table, columns, len(part), _given(query), query.ascending)
         values = _values(query)
         for number, fixed in enumerate(part):
@@ -157,27 +159,53 @@ def _edges(tx: Transaction, query: Query) -> list[Edge]:
     return sorted(dict.fromkeys(found), reverse=not query.ascending)[: query.limit]
 
 
+def _rounded(number: int) -> int:
+    """Return the next power of four."""
+    return next(size for size in itertools.accumulate(itertools.repeat(4), operator.mul, initial=1) if size >= number)
+
+
 #: The values of the fixed columns, for each range.
 _Ranges = list[tuple[str, ...]]
 
 
-def _ranges(query: Query) -> tuple[str, tuple[str, ...], _Ranges]:
+def _ranges(tx: Transaction, query: Query) -> tuple[str, tuple[str, ...], _Ranges]:
     """Return the table whose index is read, the columns that are fixed, and the values of each range."""
     states = sorted(query.states if query.states is not None else State)
     if query.user_id is None:
         return _shared_ranges(query, states)
     user = [query.user_id]
-    if query.tags is not None:
+    if query.tags is not None and len(query.tags) <= _MOST_RANGES:
         return "tags", ("user_id", "tag"), list(itertools.product(user, sorted(query.tags)))
-    projects = sorted(query.project_ids or ())
+    plain = query.states is None and query.device_ids is None and query.project_ids is None
+    projects = [] if plain else sorted(_projects_of(tx, query))
     devices = sorted(query.device_ids or ())
-    plain = query.states is None and query.device_ids is None and len(projects) != 1
-    if query.project_ids is None or plain or len(states) * len(projects) > _MOST_RANGES:
+    if plain or len(states) * len(projects) > _MOST_RANGES:
         return "jobs", ("user_id",), [(query.user_id,)]
     if query.device_ids is None or len(devices) * len(states) * len(projects) > _MOST_RANGES:
         return "jobs", ("user_id", "state", "project_id"), list(itertools.product(user, states, projects))
     columns = ("user_id", "device_id", "state", "project_id")
     return "jobs", columns, list(itertools.product(user, devices, states, projects))
+
+
+def _projects_of(tx: Transaction, query: Query) -> Collection[str]:
+    """Return the projects wanted, or those in which the user has jobs: found by leaping along an index."""
+    if query.project_ids is not None:
+        return query.project_ids
+    return [row[0] for row in tx.execute(_LEAPING, {"user": query.user_id})]
+
+
+#: From project to project of a user, state by state; each leap is one look-up, however many jobs lie between.
+_LEAPING: Final = sa.text(
+    "WITH RECURSIVE states(state) AS ("  # noqa: S608  # of names that are ours
+    + " UNION ALL ".join(f"SELECT '{state}'" for state in State)
+    + "), found(state, project_id) AS ("
+    "SELECT state, (SELECT MIN(project_id) FROM jobs WHERE user_id = :user AND jobs.state = states.state "
+    "AND deleted IS NULL) FROM states "
+    "UNION ALL "
+    "SELECT state, (SELECT MIN(project_id) FROM jobs WHERE user_id = :user AND jobs.state = found.state "
+    "AND deleted IS NULL AND jobs.project_id > found.project_id) FROM found WHERE found.project_id IS NOT NULL"
+    ") SELECT DISTINCT project_id FROM found WHERE project_id IS NOT NULL"
+)
 
 
 def _shared_ranges(query: Query, states: Sequence[State]) -> tuple[str, tuple[str, ...], _Ranges]:
@@ -188,7 +216,7 @@ def _shared_ranges(query: Query, states: Sequence[State]) -> tuple[str, tuple[st
     return "jobs", ("project_id",), [(project_id,) for project_id in sorted(query.project_ids)]
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=256)
 def _statement(shape: _Shape) -> sa.Select[Any]:
     """Return the statement that merges the first of each range; built once, for building costs more than running."""
     source = getattr(tables, shape.table).c

@@ -8,7 +8,7 @@ import msgspec
 
 from chandelier import errors
 from chandelier.formats import tasks
-from chandelier.jobs import lifecycle, records
+from chandelier.jobs import codes, lifecycle, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Store, Transaction, objects
@@ -100,17 +100,33 @@ def program_of(job: Job) -> objects.Kind:
     return "converted" if job.kind == "qasm" else "programs"
 
 
+def delete(tx: Transaction, job: Job, now: datetime) -> None:
+    """Hide a job that has ended, and the code that it ran.
+
+    Raises:
+        errors.Conflict: The job has not ended.
+    """
+    records.delete(tx, job.id, now)
+    if job.code_id is not None:
+        codes.delete(tx, job.code_id, now)
+
+
 def purge(store: Store, deleted_before: datetime, now: datetime) -> int:
     """Remove what jobs left that were deleted before a moment; return how many jobs."""
     jobs = store.read(lambda tx: records.deleted_before(tx, deleted_before, _PURGED_AT_ONCE))
-    for job_id, result in jobs:
+    for job_id, result, _ in jobs:
         for kind in _OF_A_JOB:
             store.objects.delete(kind, job_id)
         if result is not None:
             store.objects.delete("results", result)
+
+    def work(tx: Transaction) -> None:
+        codes.purge(tx, [code_id for *_, code_id in jobs if code_id is not None])
+        records.purged(tx, [job_id for job_id, *_ in jobs], now)
+
     # Files first: should the server end in between, they are looked for once more.
     if jobs:
-        store.write(lambda tx: records.purged(tx, [job_id for job_id, _ in jobs], now))
+        store.write(work)
     return len(jobs)
 
 

@@ -124,7 +124,7 @@ _EVENTS_OF_SEVERAL: Final = (
     .order_by(tables.events.c.number)
 )
 _LATEST: Final = sa.select(sa.func.max(tables.jobs.c.created, type_=database.UtcMilliseconds())).where(
-    tables.jobs.c.user_id == sa.bindparam("user")
+    tables.jobs.c.user_id == sa.bindparam("user"), tables.jobs.c.deleted.is_(None)
 )
 _TAKE: Final = (
     sa.update(tables.jobs)
@@ -339,6 +339,12 @@ def rename(tx: Transaction, job_id: JobId, name: str | None) -> None:
     tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id == job_id).values(name=name))
 
 
+def share(tx: Transaction, job_id: JobId, level: str | None) -> None:
+    """Share a job with others, or no longer."""
+    tx.ring(f"job:{job_id}")
+    tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id == job_id).values(share_level=level))
+
+
 def retag(tx: Transaction, job: Job, tags: Iterable[str]) -> None:
     """Replace a job's tags."""
     tx.ring(f"job:{job.id}")
@@ -380,16 +386,19 @@ def _insert(tx: Transaction, job: Job) -> Job:
 @functools.cache
 def _inserting(on_postgresql: bool) -> sa.Insert:
     insert = postgresql.insert if on_postgresql else sqlite.insert
-    unless = insert(tables.jobs).on_conflict_do_nothing(index_elements=["user_id", "created"])
+    unless = insert(tables.jobs).on_conflict_do_nothing(
+        index_elements=["user_id", "created"], index_where=tables.jobs.c.deleted.is_(None)
+    )
     return unless.execution_options(preserve_rowcount=True)
 
 
-def deleted_before(tx: Transaction, moment: datetime, limit: int) -> list[tuple[JobId, str | None]]:
-    """Return jobs deleted before `moment` whose objects are still kept: their ids and the names of their results."""
-    query = sa.select(tables.jobs.c.id, tables.jobs.c.result).where(
+def deleted_before(tx: Transaction, moment: datetime, limit: int) -> list[tuple[JobId, str | None, str | None]]:
+    """Return jobs deleted before `moment` whose objects are still kept: id, name of the result, id of the code."""
+    query = sa.select(tables.jobs.c.id, tables.jobs.c.result, tables.jobs.c.code_id).where(
         tables.jobs.c.deleted < moment, tables.jobs.c.deleted.is_not(None), tables.jobs.c.purged.is_(None)
     )
-    return [(JobId(row.id), row.result) for row in tx.execute(query.order_by(tables.jobs.c.deleted).limit(limit))]
+    rows = tx.execute(query.order_by(tables.jobs.c.deleted).limit(limit))
+    return [(JobId(row.id), row.result, row.code_id) for row in rows]
 
 
 def purged(tx: Transaction, job_ids: Iterable[JobId], now: datetime) -> None:

@@ -8,10 +8,11 @@ import sqlalchemy as sa
 from chandelier.store import database
 
 
-def _partial(condition: str, *columns: str) -> sa.Index:
+def _partial(condition: str, *columns: str, unique: bool = False) -> sa.Index:
     """Return an index of the jobs that a condition holds for."""
     where = sa.text(condition)
-    return sa.Index("ix_jobs_" + "_".join(columns), *columns, sqlite_where=where, postgresql_where=where)
+    name = "_".join(("uq" if unique else "ix", "jobs", *columns))
+    return sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 jobs: Final = sa.Table(
@@ -48,12 +49,12 @@ jobs: Final = sa.Table(
     sa.Column("deaths", sa.Integer, nullable=False),
     sa.Column("deleted", database.UtcMilliseconds),
     sa.Column("purged", database.UtcMilliseconds),
-    # Clients page through a user's jobs by creation time alone: protocol 8.
-    sa.UniqueConstraint("user_id", "created"),
     sa.Index("ix_jobs_state_created_id", "state", "created", "id"),
     sa.Index("ix_jobs_device_id_state_created_id", "device_id", "state", "created", "id"),
-    sa.Index("ix_jobs_project_id_created_id", "project_id", "created", "id"),
-    # Lists are read from these; without deleted jobs, so that no list has to read past them.
+    # Lists are read from these; without deleted jobs, so that no list has to read past them. Clients page through a
+    # user's jobs by creation time alone, so it is unique: protocol 8.
+    _partial("deleted IS NULL", "user_id", "created", unique=True),
+    _partial("deleted IS NULL", "project_id", "created", "id"),
     _partial("deleted IS NULL", "user_id", "state", "project_id", "created"),
     _partial("deleted IS NULL", "user_id", "device_id", "state", "project_id", "created"),
     _partial("code_id IS NOT NULL", "code_id", "created"),

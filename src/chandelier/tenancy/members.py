@@ -172,12 +172,6 @@ def places_of(tx: Transaction, user_id: UserId) -> list[Place]:
     return [place for place in network.all_places(tx) if place.project.id in mine]
 
 
-def projects_ever(tx: Transaction, user_id: UserId) -> frozenset[ProjectId]:
-    """Return the ids of all projects that a user is, or ever was, a member of."""
-    query = sa.select(_members.c.node_id).where(_members.c.user_id == user_id, _members.c.level == "project")
-    return frozenset(ProjectId(row.node_id) for row in tx.execute(query))
-
-
 def _join(tx: Transaction, node_id: str, level: Level, user_id: UserId, now: datetime) -> None:
     tx.ring("network")
     row = {"node_id": node_id, "level": level, "user_id": user_id, "joined": now, "removed": None}

@@ -193,11 +193,6 @@ def all_places(tx: Transaction) -> list[Place]:
     return [_place(row) for row in tx.execute(_ALL)]
 
 
-def project_ids(tx: Transaction) -> frozenset[ProjectId]:
-    """Return the ids of all projects there ever were, deleted ones too."""
-    return frozenset(ProjectId(row[0]) for row in tx.execute(sa.select(_projects.c.id)))
-
-
 def spot(tx: Transaction, hub: str, group: str | None = None, project: str | None = None) -> Spot | None:
     """Return the node of one, two or three names, if it exists."""
     found_hub = _find(tx, _hubs, _hubs.c.name == hub)
@@ -274,9 +269,8 @@ def remove(tx: Transaction, gone: Spot, now: datetime) -> None:
     Raises:
         errors.Conflict: It is part of the default place, without which no account could be added.
     """
-    if gone.hub.name == DEFAULT_HUB and (gone.group is None or gone.group.name == DEFAULT_GROUP):
-        if gone.project is None or gone.project.name == DEFAULT_PROJECT:
-            raise errors.Conflict(f"{gone.path} is where new accounts begin; it cannot be deleted.", 3003)
+    if f"{DEFAULT_HUB}/{DEFAULT_GROUP}/{DEFAULT_PROJECT}/".startswith(f"{gone.path}/"):
+        raise errors.Conflict(f"{gone.path} is where new accounts begin; it cannot be deleted.", 3003)
     tx.ring("network")
     under = sa.select(_groups.c.id).where(_groups.c.hub_id == gone.hub.id)
     if gone.project is not None:

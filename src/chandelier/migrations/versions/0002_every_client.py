@@ -19,7 +19,7 @@ _DROPPED = (
 _INDEXES = (
     (("state", "created", "id"), None),
     (("device_id", "state", "created", "id"), None),
-    (("project_id", "created", "id"), None),
+    (("project_id", "created", "id"), "deleted IS NULL"),
     (("user_id", "state", "project_id", "created"), "deleted IS NULL"),
     (("user_id", "device_id", "state", "project_id", "created"), "deleted IS NULL"),
     (("code_id", "created"), "code_id IS NOT NULL"),
@@ -38,11 +38,13 @@ def upgrade() -> None:
         batch.add_column(sa.Column("purged", sa.BigInteger(), nullable=True))
         batch.create_foreign_key(op.f("fk_jobs_code_id"), "codes", ["code_id"], ["id"])
         batch.drop_constraint("uq_jobs_created", type_="unique")
-        batch.create_unique_constraint(op.f("uq_jobs_user_id_created"), ["user_id", "created"])
     for columns, condition in _INDEXES:
         where = None if condition is None else sa.text(condition)
         name = "ix_jobs_" + "_".join(columns)
         op.create_index(name, "jobs", list(columns), unique=False, sqlite_where=where, postgresql_where=where)
+    there = sa.text("deleted IS NULL")
+    one = "uq_jobs_user_id_created"
+    op.create_index(one, "jobs", ["user_id", "created"], unique=True, sqlite_where=there, postgresql_where=there)
     # Until now the objects of a job were removed with it.
     op.execute("UPDATE jobs SET purged = deleted WHERE deleted IS NOT NULL")
     _copy_to_tags()
@@ -58,6 +60,7 @@ def _add_tables() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("deleted", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_codes_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_codes")),
     )

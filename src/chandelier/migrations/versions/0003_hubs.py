@@ -77,7 +77,7 @@ def _replace_grants() -> None:
     above = "FROM old_grants o JOIN projects p ON p.id = o.project_id JOIN groups g ON g.id = p.group_id"
     for level, node in (("group", "g.id"), ("hub", "g.hub_id")):
         op.execute(
-            f"{columns} SELECT {node}, o.device_id, '{level}', 1000, MIN(o.created), NULL {above} "  # noqa: S608
+            f"{columns} SELECT {node}, o.device_id, '{level}', 1000, MIN(o.created), NULL {above} "
             f"WHERE o.withdrawn IS NULL GROUP BY {node}, o.device_id"
         )
     op.drop_table("old_grants")
@@ -139,8 +139,8 @@ def _fill_usage() -> None:
     }[op.get_bind().dialect.name]
     cost = "CAST(ROUND(CAST(COALESCE(cost, 0) * 1000 AS NUMERIC)) AS BIGINT)"
     op.execute(
-        "INSERT INTO usage (job_id, ended, project_id, user_id, device_id, executions, queue_ms, run_ms, cost_ms) "
-        f"SELECT id, ended, project_id, user_id, device_id, CASE WHEN started IS NULL THEN 0 ELSE {experiments} END, "  # noqa: S608
+        "INSERT INTO usage (job_id, ended, project_id, user_id, device_id, executions, queue_ms, run_ms, cost_ms) "  # noqa: S608
+        f"SELECT id, ended, project_id, user_id, device_id, CASE WHEN started IS NULL THEN 0 ELSE {experiments} END, "
         "COALESCE(started, ended) - created, CASE WHEN started IS NULL THEN 0 ELSE ended - started END, "
         f"{cost} FROM jobs WHERE ended IS NOT NULL"
     )
