@@ -130,7 +130,13 @@ def by_offset(url: str, offset: int) -> Callable[[], int]:
     jobs = migrations.metadata.tables["jobs"]
     with engine.connect() as connection:
         user = connection.execute(sa.select(jobs.c.user_id).where(jobs.c.id == f"{1:024x}")).scalar_one()
-    query = sa.select(jobs).where(jobs.c.user_id == user).order_by(jobs.c.created.desc()).offset(offset).limit(20)
+    query = (
+        sa.select(jobs)
+        .where(jobs.c.user_id == user, jobs.c.deleted.is_(None))
+        .order_by(jobs.c.created.desc())
+        .offset(offset)
+        .limit(20)
+    )
 
     def ask() -> int:
         with engine.connect() as connection:
