@@ -156,7 +156,7 @@ def a_machine(desk: Desk) -> None:
     """Install a machine of five qubits."""
     document = factories.a_device_document("machine", simulator=False, n_qubits=5, dated="2020-01-01T00:00:00Z")
     machine = devices.install(desk.store, document, factories.NOW, factories.NOW)
-    desk.store.write(lambda tx: grants.allow(tx, desk.town.home.project_id, [machine.id], factories.NOW))
+    desk.store.write(lambda tx: grants.allow(tx, desk.town.home, [machine.id], factories.NOW))
 
 
 def test_counts_by_qubit_for_clients_that_compile(desk: Desk) -> None:
