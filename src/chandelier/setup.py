@@ -4,7 +4,7 @@
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,10 +162,11 @@ def prepare_members(opened: Store, roster: Sequence[rosters.Entry], step: Callab
 
     Raises:
         errors.Invalid: With the numbers of all lines that are wrong: no address, an address twice, a password that is
-            too short, or the address of an operator, whose token is not to be handed out.
+            too short, or the address of an operator or administrator, whose token is not to be handed out.
     """
     known = opened.read(lambda tx: users.find_all_by_email(tx, [entry.email for entry in roster]))
-    faults = _faults(roster, known)
+    administrators = opened.read(members.administrators)
+    faults = _faults(roster, known, administrators)
     if faults:
         more = f" And {len(faults) - _FAULTS_TOLD} more." if len(faults) > _FAULTS_TOLD else ""
         raise errors.Invalid(f"Nothing is imported. {' '.join(faults[:_FAULTS_TOLD])}{more}", 1001)
@@ -224,7 +225,7 @@ def _add_account(tx: Transaction, email: str, now: datetime, *, name: str, passw
     return user
 
 
-def _faults(roster: Iterable[rosters.Entry], known: Mapping[str, User]) -> list[str]:
+def _faults(roster: Iterable[rosters.Entry], known: Mapping[str, User], administrators: Collection[str]) -> list[str]:
     """Return a sentence for each line of a roster that is wrong."""
     faults: list[str] = []
     lines: dict[str, int] = {}
@@ -239,8 +240,8 @@ def _faults(roster: Iterable[rosters.Entry], known: Mapping[str, User]) -> list[
         first = lines.setdefault(email, entry.line)
         if first != entry.line:
             faults.append(f"Line {entry.line}: {email} is in line {first} already.")
-        elif email in known and known[email].operator:
-            faults.append(f"Line {entry.line}: {email} is an operator, whose token is not to be handed out.")
+        elif email in known and (known[email].operator or known[email].id in administrators):
+            faults.append(f"Line {entry.line}: {email} administers something; such a token is not to be handed out.")
     return faults
 
 

@@ -143,6 +143,7 @@ def test_a_class_works_with_the_tokens_that_were_handed_out(cloud: Cloud, tmp_pa
     assert {row["user"]: row["jobs"] for row in report["rows"]} == {"ada@example.org": 1, "grace@example.org": 2}
     acts = [act["act"] for act in cloud.json("audit", "log", "ibm-q/class")]
     assert acts == ["member.import", "grant.set", "grant.set", "project.add", "group.add"]
+    cloud.json("group", "remove", "ibm-q/class", "--yes")
 
 
 def test_tokens_are_issued_listed_and_revoked(cloud: Cloud) -> None:

@@ -4,7 +4,7 @@
 import pytest
 
 from chandelier import errors
-from chandelier.tenancy import access, members, users
+from chandelier.tenancy import access, members, network, users
 from chandelier.tenancy.access import Role
 from chandelier.tenancy.members import Member
 from chandelier.tenancy.network import Spot
@@ -98,3 +98,32 @@ def test_a_role_that_is_not_there_cannot_be_taken(town: Town) -> None:
     for email in ("", "ann", "a b@example.org"):
         with pytest.raises(errors.Invalid):
             add(town, spots(town)["hub"], email)
+
+
+@pytest.mark.parametrize("email", ["a\x00b@example.org", "=1+1@example.org", "+a@example.org", "a\x7f@example.org"])
+def test_an_address_is_harmless(town: Town, email: str) -> None:
+    """No control characters, and nothing that a spreadsheet would run."""
+    with pytest.raises(errors.Invalid):
+        add(town, spots(town)["project"], email)
+
+
+def test_what_is_deleted_is_administered_by_the_hub_alone(town: Town) -> None:
+    """A group's administrator has nothing more to do with it; the hub's still sees its history."""
+    for level, who in (("group", "ann"), ("hub", "bob")):
+        add(town, spots(town)[level], f"{who}@example.org")
+    gone = spots(town)["group"]
+    town.store.write(lambda tx: members.remove(tx, spots(town)["project"], "bob@example.org", after(4)))
+    town.store.write(lambda tx: network.remove(tx, gone, after(5)))
+    place = town.store.read(lambda tx: network.get(tx, town.annex.project_id))
+
+    assert town.store.read(lambda tx: access.role_at(tx, town.ann, place.spot)) is Role.NOBODY
+    assert town.store.read(lambda tx: access.role_at(tx, town.bob, place.spot)) is Role.HUB_ADMIN
+
+
+def test_administrators_are_known(town: Town) -> None:
+    """Of groups and hubs, while they are."""
+    spot = spots(town)["group"]
+    add(town, spot, "ann@example.org")
+    assert town.store.read(members.administrators) == {town.ann.user_id}
+    town.store.write(lambda tx: members.remove(tx, spot, "ann@example.org", after(2)))
+    assert town.store.read(members.administrators) == frozenset()

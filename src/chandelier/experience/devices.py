@@ -64,7 +64,8 @@ def list_of_hub(call: Call, spot: Spot) -> Json:
 
 def get(call: Call) -> Json:
     """Return a device's configuration."""
-    return Json(_configuration(call, _device(call)))
+    granted = _granted(call)
+    return Json(_narrowed(_configuration(call, granted.device), granted.limits))
 
 
 def properties(call: Call) -> Json:
@@ -111,11 +112,15 @@ def _available(call: Call) -> list[Available]:
 
 
 def _device(call: Call) -> Device:
+    return _granted(call).device
+
+
+def _granted(call: Call) -> Available:
     if "project" in call.path:
-        return access.device(call.tx, network.place(call), call.path["device"]).device
+        return access.device(call.tx, network.place(call), call.path["device"])
     if "hub" in call.path:
         network.check_hub(call)
-    return access.any_device(call.tx, call.principal, call.path["device"]).device
+    return access.any_device(call.tx, call.principal, call.path["device"])
 
 
 def _configuration(call: Call, device: Device) -> dict[str, Any]:

@@ -71,8 +71,17 @@ def write(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(heads)
-    writer.writerows(rows)
+    writer.writerows([plain(cell) for cell in row] for row in rows)
     return out.getvalue()
+
+
+def plain(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula.
+
+    >>> plain("=1+1")
+    "'=1+1"
+    """
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _delimiter(text: str) -> str:

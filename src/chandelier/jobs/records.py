@@ -307,11 +307,11 @@ def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId) -> int:
     return int(tx.execute(_ACTIVE_OF, {"device": device_id, "user": user_id}).scalar_one())
 
 
-def count_running(tx: Transaction, device_id: DeviceId, project_ids: Iterable[ProjectId]) -> int:
-    """Count the jobs of some projects that run on a device."""
-    theirs = tables.jobs.c.project_id.in_(sorted(project_ids))
-    query = sa.select(sa.func.count()).where(_ON_DEVICE, tables.jobs.c.state == State.RUNNING, theirs)
-    return int(tx.execute(query, {"device": device_id}).scalar_one())
+def count_running(tx: Transaction) -> dict[tuple[str, str], int]:
+    """Count the jobs that run, by device and project."""
+    columns = (tables.jobs.c.device_id, tables.jobs.c.project_id)
+    query = sa.select(*columns, sa.func.count()).where(tables.jobs.c.state == State.RUNNING).group_by(*columns)
+    return {(row[0], row[1]): int(row[2]) for row in tx.execute(query)}
 
 
 def count_waiting(tx: Transaction, device_id: DeviceId) -> int:

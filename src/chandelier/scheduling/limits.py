@@ -12,12 +12,9 @@ from chandelier.tenancy import grants, network
 
 
 def beyond(tx: Transaction, job: Job, summary: tasks.Summary) -> tasks.Refused | None:
-    """Return why a project's limits do not allow a job, or None; a project that lost the device has no limits."""
+    """Return why a project's limits do not allow a job, or None."""
     place = network.get(tx, job.project_id)
-    granted = grants.on_way(tx, place, job.device_id)
-    if granted is None:
-        return None
-    limits = granted.limits
+    limits = grants.limits_ever(tx, place, job.device_id)
     if limits.max_experiments is not None and summary.experiments > limits.max_experiments:
         text = f"The program has {summary.experiments} experiments; {place.path} may run {limits.max_experiments}"
         return tasks.Refused(8007, f"{text} in one job on this device.")
@@ -29,11 +26,19 @@ def beyond(tx: Transaction, job: Job, summary: tasks.Summary) -> tasks.Refused |
 
 def barred(tx: Transaction) -> Sequence[Barred]:
     """Return the jobs that must wait because as many of their hub, group or project run as may run at once."""
+    limits = grants.list_running_limits(tx)
+    if not limits:
+        return ()
+    tx.alone("running")  # of several workers that count at once, each must see what the others took
+    running = records.count_running(tx)
     found = []
-    for grant, level in grants.list_running_limits(tx):
-        projects = network.projects_below(tx, level, grant.node_id)
+    for grant, level in limits:
+        there = {project: count for (device, project), count in running.items() if device == grant.device_id}
         most = grant.limits.max_running
         assert most is not None
-        if records.count_running(tx, DeviceId(grant.device_id), projects) >= most:
+        if sum(there.values()) < most:
+            continue
+        projects = network.projects_below(tx, level, grant.node_id)
+        if sum(count for project, count in there.items() if project in projects) >= most:
             found.append(Barred(DeviceId(grant.device_id), projects))
     return found

@@ -11,6 +11,7 @@ import functools
 import queue
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,8 @@ _BUSY_SECONDS: Final = 15.0
 #: How often SQLite is asked whether another process (the command line) has written.
 _POLL_SECONDS: Final = 0.02
 _BATCH: Final = 64
+#: How often a write is tried again that waited for another that waited for it.
+_DEADLOCKS: Final = 5
 _CHANNEL: Final = "chandelier"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -94,6 +97,12 @@ class Transaction:
         result = self._connection.execute(statement, rows)
         assert isinstance(result, sa.CursorResult)
         return result
+
+    def alone(self, matter: str) -> None:
+        """Wait until no other writer is in the same matter, and keep others out until the end."""
+        if self.skips_locked:
+            key = zlib.crc32(matter.encode())
+            self.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     def ring(self, *topics: str) -> None:
         """Ask for the bell to be rung after the commit."""
@@ -402,6 +411,21 @@ class _SqliteWriter:
         return int(_pragma(connection, "data_version")[0][0])
 
 
+class _Crossed(Exception):
+    """Two transactions waited for each other, and this one was undone."""
+
+
+@contextlib.contextmanager
+def _crossing() -> Iterator[None]:
+    """Tell a transaction that may be tried again from one that failed."""
+    try:
+        yield
+    except sa.exc.OperationalError as failure:
+        if isinstance(failure.orig, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+            raise _Crossed from failure
+        raise
+
+
 class _PostgresWriter:
     """Writes on pooled connections, each a transaction; the bell crosses processes by LISTEN and NOTIFY."""
 
@@ -430,7 +454,13 @@ class _PostgresWriter:
             self._listener.join()
 
     def _run(self, work: Callable[[Transaction], T]) -> T:
-        with _translated(), self._engine.begin() as connection:
+        for _ in range(_DEADLOCKS):
+            with contextlib.suppress(_Crossed):
+                return self._try(work)
+        raise errors.Unavailable("The database is too busy with other writes. Try again.", 1008)
+
+    def _try(self, work: Callable[[Transaction], T]) -> T:
+        with _translated(), _crossing(), self._engine.begin() as connection:
             tx = Transaction(connection)
             value = work(tx)
             if tx.topics:

@@ -13,7 +13,7 @@ from chandelier.devices import Device
 from chandelier.store import Transaction
 from chandelier.tenancy import grants, members, network, users
 from chandelier.tenancy.grants import Limits
-from chandelier.tenancy.network import Node, Place, Spot
+from chandelier.tenancy.network import Place, Spot
 from chandelier.tenancy.users import UserId
 
 
@@ -109,9 +109,11 @@ def role_at(tx: Transaction, principal: Principal, spot: Spot) -> Role:
     mine = members.nodes_of(tx, principal.user_id)
     if spot.hub.id in mine:
         return Role.HUB_ADMIN
-    if spot.group is not None and spot.group.id in mine:
+    # Of what is deleted only the hub's administrators are left.
+    if spot.group is not None and spot.group.id in mine and spot.group.deleted is None:
         return Role.GROUP_ADMIN
-    return Role.MEMBER if spot.project is not None and spot.project.id in mine else Role.NOBODY
+    there = spot.project is not None and spot.project.id in mine and spot.project.deleted is None
+    return Role.MEMBER if there else Role.NOBODY
 
 
 def require(
@@ -141,15 +143,7 @@ def require(
 
 
 def _has_place(tx: Transaction, principal: Principal, hub: Spot) -> bool:
-    if principal.operator or members.has_role(tx, [hub.hub.id], principal.user_id):
-        return True
-    return any(
-        members.has_role(tx, _nodes_of(tx, group), principal.user_id) for group in network.groups_of(tx, hub.hub)
-    )
-
-
-def _nodes_of(tx: Transaction, group: Node) -> list[str]:
-    return [group.id, *(project.id for project in network.projects_of(tx, group))]
+    return principal.operator or not members.nodes_of(tx, principal.user_id).isdisjoint(network.nodes_of(tx, hub.hub))
 
 
 #: What the roles are called in messages and in the docs.

@@ -150,9 +150,19 @@ def on_way(tx: Transaction, place: Place, device_id: DeviceId) -> Grant | None:
 
 
 def list_running_limits(tx: Transaction) -> list[tuple[Grant, Level]]:
-    """Return the grants that limit how many jobs run at once, each with the level of its node."""
-    limited = (_grants.c.max_running.is_not(None), _grants.c.withdrawn.is_(None))
-    return [(_grant(row[:-1]), row.level) for row in tx.execute(sa.select(*_COLUMNS, _grants.c.level).where(*limited))]
+    """Return the grants that limit how many jobs run at once, each with the level of its node.
+
+    Withdrawn ones too: what waits when a device is taken away still runs, within the limits it was submitted under.
+    """
+    limited = sa.select(*_COLUMNS, _grants.c.level).where(_grants.c.max_running.is_not(None))
+    return [(_grant(row[:-1]), row.level) for row in tx.execute(limited)]
+
+
+def limits_ever(tx: Transaction, place: Place, device_id: DeviceId) -> Limits:
+    """Return the limits that hold for a job of a project, also if the device was taken away meanwhile."""
+    nodes = [node.id for node in place.spot.way]
+    query = sa.select(*_COLUMNS).where(_grants.c.node_id.in_(nodes), _grants.c.device_id == device_id)
+    return narrowed(_grant(row).limits for row in tx.execute(query))
 
 
 def narrowed(limits: Iterable[Limits]) -> Limits:

@@ -159,6 +159,12 @@ def has_role(tx: Transaction, node_ids: Iterable[str], user_id: UserId) -> bool:
     return tx.execute(sa.select(_members.c.joined).where(*key).limit(1)).first() is not None
 
 
+def administrators(tx: Transaction) -> frozenset[str]:
+    """Return the ids of all users who administer a group or a hub."""
+    above = sa.select(_members.c.user_id).where(_members.c.level != "project", _STANDS)
+    return frozenset(row.user_id for row in tx.execute(above))
+
+
 def nodes_of(tx: Transaction, user_id: UserId) -> frozenset[str]:
     """Return the ids of the nodes where a user has a role."""
     return frozenset(

@@ -215,6 +215,13 @@ def groups_of(tx: Transaction, hub: Node) -> list[Node]:
     return _list(tx, _groups, _groups.c.hub_id == hub.id)
 
 
+def nodes_of(tx: Transaction, hub: Node) -> list[str]:
+    """Return the ids of a hub and of every group and project in it."""
+    groups = sa.select(_groups.c.id).where(_groups.c.hub_id == hub.id, _groups.c.deleted.is_(None))
+    projects = sa.select(_projects.c.id).where(_projects.c.group_id.in_(groups), _projects.c.deleted.is_(None))
+    return [hub.id, *(row.id for row in tx.execute(sa.union_all(groups, projects)))]
+
+
 def projects_of(tx: Transaction, group: Node) -> list[Node]:
     """Return the projects of a group, the oldest first."""
     return _list(tx, _projects, _projects.c.group_id == group.id)
@@ -340,7 +347,8 @@ def _add(
         None,
     )
     check_priority(node.priority)
-    tx.execute(sa.insert(table), msgspec.structs.asdict(node) | dict(parent))
+    if not database.insert_if_absent(tx, table, msgspec.structs.asdict(node) | dict(parent)):
+        raise errors.Conflict(f"There is {name!r} already.", 3002)  # added by somebody else in this moment
     tx.ring("network")
     return node
 

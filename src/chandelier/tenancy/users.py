@@ -35,7 +35,8 @@ _CHUNK: Final = 500
 _hasher: Final = argon2.PasswordHasher()
 # Each check takes 64 MiB and a core for a moment: a crowd of logins waits in line.
 _verifying: Final = threading.BoundedSemaphore(2)
-_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+#: No control characters, and nothing at the beginning that a spreadsheet takes for a formula.
+_EMAIL: Final = re.compile(r"(?![=+\-])[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,190}")
 
 _users: Final = sa.Table(
     "users",
