@@ -39,7 +39,7 @@ class Job(msgspec.Struct, frozen=True):
     """A job as its row tells it.
 
     Attributes:
-        created: Unique among the user's jobs at the millisecond, and later than each before it.
+        created: Unique, at the millisecond, among the jobs of the user that are not deleted; later than each before it.
         client: Name and version of the program that submitted it, where it told.
         code_id: The code that it runs, if it was submitted as one.
         calibration: Digest of the device's documents that the job was, or is to be, run with.
