@@ -54,7 +54,7 @@ def _hire(store: Store) -> Iterator[Hire]:
     hired: list[Worker] = []
 
     def hire(pool: Any, *, slots: int = 2, runners: int = 1, alone: bool = True) -> Worker:
-        worker = Worker(store, pool, ranking.first_come, BUDGET, slots=slots, runners=runners)
+        worker = Worker(store, pool, ranking.fair, BUDGET, slots=slots, runners=runners)
         hired.append(worker)
         worker.start(alone=alone)
         return worker
@@ -355,7 +355,7 @@ def test_a_new_worker_takes_over_from_a_dead_one(town: Town, hire: Hire, alone: 
 
     running, checking = abandon(State.QUEUED), abandon(State.VALIDATING)
     moment = NOW if not alone else datetime.now(UTC)
-    town.store.write(lambda tx: claims.claim_run(tx, ranking.first_come, "dead", moment))
+    town.store.write(lambda tx: claims.claim_run(tx, ranking.fair, "dead", moment))
     town.store.write(lambda tx: claims.claim_validation(tx, "dead", moment))
     assert leases(town.store) == 2
     hire(ScriptedPool(), alone=alone)

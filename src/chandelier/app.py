@@ -96,7 +96,7 @@ def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:
         settings.url_seconds,
         settings.retention.deleted_days,
     )
-    return Worker(opened, pool, ranking.first_come, budget, slots=settings.runners + 1, runners=settings.runners)
+    return Worker(opened, pool, ranking.fair, budget, slots=settings.runners + 1, runners=settings.runners)
 
 
 def _facts(opened: Store, pool: Pool) -> front.Facts:

@@ -73,8 +73,7 @@ class Device(msgspec.Struct, frozen=True):
 
 _DEVICE: Final = tuple(_devices.c[field] for field in Device.__struct_fields__)
 # Statements that each poll runs are built once: building costs more than running.
-#: Sub-select of the ids of devices that start jobs at present.
-RUNNABLE: Final = sa.select(_devices.c.id).where(_devices.c.state == "active")
+_RUNNABLE: Final = sa.select(_devices.c.id).where(_devices.c.state == "active")
 _BY_ID: Final = sa.select(*_DEVICE).where(_devices.c.id == sa.bindparam("id"))
 _BY_NAME: Final = sa.select(*_DEVICE).where(_devices.c.name == sa.bindparam("name"))
 
@@ -133,6 +132,11 @@ def get_by_id(tx: Transaction, device_id: str) -> Device:
 def list_(tx: Transaction) -> list[Device]:
     """Return all devices in the order of the catalogue."""
     return [Device(*row) for row in tx.execute(sa.select(*_DEVICE).order_by(_devices.c.position))]
+
+
+def runnable(tx: Transaction) -> frozenset[str]:
+    """Return the ids of the devices that start jobs at present."""
+    return frozenset(row[0] for row in tx.execute(_RUNNABLE))
 
 
 def set_state(tx: Transaction, name: str, state: DeviceState, message: str) -> Device:

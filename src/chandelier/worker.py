@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from chandelier import errors, pools, telemetry
+from chandelier.fairshare import accounts
 from chandelier.formats import tasks
 from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.lifecycle import State
@@ -118,6 +119,8 @@ class Worker:
             alone: This is the only server of the database, so every lease that stands is a dead worker's.
         """
         ended = self._store.write(lambda tx: claims.reap(tx, _now(), everything=alone))
+        if alone:
+            self._store.write(lambda tx: accounts.recount(tx, records.count_queued(tx), _now()))
         if ended:
             _log.info("%d jobs of a worker that is gone wait again", ended)
         for news in self._news:
@@ -172,7 +175,7 @@ class Worker:
     def _turn(self, index: int, slot: Slot) -> bool:
         """Do jobs, or validate them, until none waits; tell whether there was any."""
         # Looking costs the one writer nothing, and of several slots that wake all but one look in vain.
-        if not self._store.read(lambda tx: claims.is_waiting(tx, self._ranking)):
+        if not self._store.read(lambda tx: claims.is_waiting(tx, self._ranking, _now())):
             return False
         claim = self._store.write(lambda tx: self._claim(tx, index))
         worked = claim is not None

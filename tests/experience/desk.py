@@ -220,7 +220,7 @@ class Desk:
 
     def run(self) -> Claim:
         """Begin to run the job that goes next, as a worker does."""
-        claim = self.store.write(lambda tx: claims.claim_run(tx, ranking.first_come, "worker", now()))
+        claim = self.store.write(lambda tx: claims.claim_run(tx, ranking.fair, "worker", now()))
         assert claim is not None
         return claim
 

@@ -229,11 +229,10 @@ def test_creation_times_are_unique_under_concurrency(town: Town) -> None:
 
 
 def test_the_oldest_job_of_a_state_is_found(town: Town) -> None:
-    """Narrowed by devices, by exceptions and by age."""
+    """Narrowed by exceptions and by age."""
     first, second = add(town, State.QUEUED), add(town, State.QUEUED, device=town.hidden)
     add(town, State.RUNNING, now=after(-1))
     jobs = database.metadata.tables["jobs"]
-    on_hidden = sa.select(sa.literal(town.hidden.id))
     but_first = sa.select(jobs.c.id).where(jobs.c.id == first.id)
     nothing = sa.select(jobs.c.id).where(sa.false())
 
@@ -241,10 +240,8 @@ def test_the_oldest_job_of_a_state_is_found(town: Town) -> None:
         return town.store.write(lambda tx: records.oldest(tx, State.QUEUED, **narrow))
 
     assert oldest() == first.id
-    assert oldest(devices=on_hidden) == second.id
     assert oldest(without=but_first) == second.id
     assert oldest(without=nothing) == first.id
-    assert oldest(devices=nothing) is None
     assert oldest(entered_before=first.created) is None
     assert oldest(entered_before=second.created) == first.id
     assert oldest(entered_before=second.created, without=but_first) is None

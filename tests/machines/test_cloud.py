@@ -251,7 +251,7 @@ class Cloud(RuleBasedStateMachine):
     def claim_run(self) -> list[Claim]:
         """Take a job to run, if there is one."""
         waiting = self.runnable()
-        claim = self.store.write(lambda tx: claims.claim_run(tx, ranking.first_come, "worker", self.now))
+        claim = self.store.write(lambda tx: claims.claim_run(tx, ranking.fair, "worker", self.now))
         if claim is not None:
             self.moved(claim.job.id, State.RUNNING)
         return self.claimed(claim, waiting)
@@ -321,7 +321,7 @@ class Cloud(RuleBasedStateMachine):
 
         def write(tx: Transaction) -> Claim | None:
             outcomes.validated(tx, job, ACCEPTED, self.now)
-            return claims.go_on(tx, claim, ranking.first_come, self.now) if goes_on else None
+            return claims.go_on(tx, claim, ranking.fair, self.now) if goes_on else None
 
         running = self.written(claim, write)
         if not good:

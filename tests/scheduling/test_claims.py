@@ -33,7 +33,7 @@ def check(store: Store, now: datetime = NOW, holder: str = "worker", since: date
 
 def run(store: Store, now: datetime = NOW, holder: str = "worker") -> Claim | None:
     """Claim a job to run."""
-    return store.write(lambda tx: claims.claim_run(tx, ranking.first_come, holder, now))
+    return store.write(lambda tx: claims.claim_run(tx, ranking.fair, holder, now))
 
 
 def taken(claim: Claim | None) -> Claim:
@@ -96,10 +96,10 @@ def test_a_look_takes_nothing_from_anybody(town: Town, stage: str) -> None:
     """While one worker looks whether there is something to do, another can take it."""
     job = (submitted if stage == "validate" else queued)(town)
     with town.store.database.reading() as tx:
-        assert claims.is_waiting(tx, ranking.first_come)
+        assert claims.is_waiting(tx, ranking.fair, NOW)
         assert taken((check if stage == "validate" else run)(town.store)).job.id == job.id
 
-    assert not town.store.read(lambda tx: claims.is_waiting(tx, ranking.first_come))
+    assert not town.store.read(lambda tx: claims.is_waiting(tx, ranking.fair, NOW))
 
 
 def test_runs_are_claimed_first_come_first_served(town: Town) -> None:
@@ -358,7 +358,7 @@ def go_on(store: Store, claim: Claim, now: datetime = NOW) -> Claim | None:
     def work(tx: Transaction) -> Claim | None:
         claims.hold(tx, claim)
         outcomes.validated(tx, claim.job, ACCEPTED, now)
-        return claims.go_on(tx, claim, ranking.first_come, now)
+        return claims.go_on(tx, claim, ranking.fair, now)
 
     return store.write(work)
 
@@ -400,9 +400,9 @@ def test_the_job_just_validated_waits_for_a_paused_device(town: Town) -> None:
 def test_another_order_is_another_function(town: Town) -> None:
     """Whatever the ranking says goes next."""
 
-    def last_come(tx: Transaction) -> records.JobId | None:
+    def last_come(tx: Transaction, _now: datetime) -> ranking.Next | None:
         waiting = finding.find(tx, Query(states=frozenset({State.QUEUED}))).jobs
-        return waiting[0].id if waiting else None
+        return ranking.Next(waiting[0].id) if waiting else None
 
     jobs: list[Job] = [queued(town) for _ in range(3)]
     got = [town.store.write(lambda tx: claims.claim_run(tx, last_come, "worker", NOW)) for _ in jobs]

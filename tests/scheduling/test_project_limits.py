@@ -20,7 +20,7 @@ def limit(town: Town, spot: Spot, **most: int) -> None:
 
 def run(town: Town) -> Claim | None:
     """Begin to run the next job."""
-    return town.store.write(lambda tx: claims.claim_run(tx, ranking.first_come, "worker", after(1)))
+    return town.store.write(lambda tx: claims.claim_run(tx, ranking.fair, "worker", after(1)))
 
 
 def test_as_many_run_as_may(town: Town) -> None:

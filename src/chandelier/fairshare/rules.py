@@ -11,17 +11,21 @@ Two forms of the tree share this module: `tree`, in memory, and `accounts`, in t
 
 import contextlib
 import math
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 #: The levels below a device's pool, from the top.
 LEVELS: Final = ("hub", "group", "project")
+#: The levels of the published rule of the former service, where groups of all hubs compete with one another.
+WITHOUT_HUBS: Final = ("group", "project")
 #: Least device time a job is charged, s: nothing is free.
 LEAST_CHARGE: Final = 0.1
 #: The key of who has used nothing.
 UNUSED: Final = -1e300
+#: Largest power of two, s for each unit of weight, that is worked with; a trillion years.
+_LARGEST: Final = 65.0
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -53,16 +57,24 @@ class Usage(msgspec.Struct, frozen=True):
         return self.value * math.exp2(-max(0.0, moment - self.at) / half_life)
 
 
+def cost(seconds: float) -> float:
+    """Return what a job of some device time is charged, s."""
+    return max(LEAST_CHARGE, seconds)
+
+
 def charged(usage: Usage, cost: float, moment: float, half_life: float) -> Usage:
     """Return usage with `cost` seconds more (or less) as of `moment`, which may lie in the past; never below 0."""
+    if cost == 0:
+        return usage  # bringing it up to date could round its key down
     if moment >= usage.at:
         return Usage(max(0.0, usage.now(moment, half_life) + cost), moment)
     return Usage(max(0.0, usage.value + cost * math.exp2((moment - usage.at) / half_life)), usage.at)
 
 
 def key(usage: Usage, weight: float, half_life: float) -> float:
-    """Return what siblings are ordered by; the least goes first."""
-    return math.log2(usage.value / weight) + usage.at / half_life if usage.value > 0 else UNUSED
+    """Return what siblings are ordered by; the least goes first. A weight is more than 0."""
+    ratio = usage.value / weight
+    return math.log2(ratio) + usage.at / half_life if ratio > 0 else UNUSED
 
 
 def clamped(usage: Usage, weight: float, least_key: float, weights: float, moment: float, rules: Rules) -> Usage:
@@ -74,10 +86,25 @@ def clamped(usage: Usage, weight: float, least_key: float, weights: float, momen
     """
     if least_key == UNUSED:
         return usage
-    floor = math.exp2(least_key - moment / rules.half_life) - rules.credit / weights
-    if usage.now(moment, rules.half_life) / weight >= floor:
+    # A clock that was set back must not make what was used later too large for a number.
+    now = max(moment, usage.at, (least_key - _LARGEST) * rules.half_life)
+    floor = math.exp2(least_key - now / rules.half_life) - rules.credit / weights
+    if usage.now(now, rules.half_life) / weight >= floor:
         return usage
-    return Usage(floor * weight, moment)
+    return Usage(floor * weight, now)
+
+
+def way(pool: str, places: Sequence[str], levels: Sequence[str] = LEVELS) -> tuple[str, ...]:
+    """Return the way from a pool to a project, given its hub, its group and itself, over the levels that count."""
+    return (pool, *(place for level, place in zip(LEVELS, places, strict=True) if level in levels))
+
+
+def fraction(shares: Iterable[tuple[float, float]]) -> float:
+    """Return the part that is left at the end of a way; of each node its weight and that of all siblings with it.
+
+    Where a level does not count, this is the weight of the nodes below it.
+    """
+    return math.prod(weight / siblings for weight, siblings in shares)
 
 
 class Source(Protocol):
@@ -89,8 +116,8 @@ class Source(Protocol):
     def children(self, device: str, parent: str) -> Generator[str]:
         """Give the nodes below one that have work for a device, the one that is due first."""
 
-    def waiting(self, device: str, since: float) -> Iterable[tuple[float, str]]:
-        """Return the projects with work for a device that got nothing since a moment, the longest waiting first."""
+    def waiting(self, device: str, since: float) -> Generator[tuple[float, str]]:
+        """Give the projects with work for a device that got nothing since a moment, the longest waiting first."""
 
     def budget(self, device: str) -> float:
         """Return how much device time is saved up for such projects, s; negative when too much went to them."""
@@ -120,39 +147,52 @@ def everyone(_device: str, _project: str) -> bool:
     return True
 
 
-def choose(source: Source, devices: Collection[str], moment: float, rules: Rules, allowed: Allowed) -> Choice | None:
+def choose(
+    source: Source,
+    devices: Collection[str],
+    moment: float,
+    rules: Rules,
+    allowed: Allowed,
+    *,
+    levels: int = len(LEVELS),
+) -> Choice | None:
     """Return who goes next on any of some devices, or None.
 
     First whoever waited too long, while that is within its budget. Then each device proposes a project: from its pool
     down to hub, group and project, always to the child that is due and has work there. Of several proposals the one
     goes whose way is due first by the nodes' own weights.
+
+    Args:
+        levels: How many levels are below a pool.
     """
     roots = [(device, pool) for device, pool in source.roots() if device in devices]
     late = [
-        (since, device, project)
+        (*first, device)
         for device, _ in roots
-        if source.budget(device) > 0
-        for since, project in source.waiting(device, moment - rules.max_gap)
-        if allowed(device, project)
+        if source.budget(device) > 0 and (first := _late(source, device, moment - rules.max_gap, allowed)) is not None
     ]
     if late:
-        _, device, project = min(late)
+        _, project, device = min(late)
         return Choice(device, project, guarded=True)
-    ways = [(device, pool, way) for device, pool in roots if (way := _walk(source, device, pool, allowed)) is not None]
+    ways = [(device, found) for device, pool in roots if (found := _walk(source, device, (pool,), levels, allowed))]
     if len(ways) > 1:
-        ways.sort(key=lambda each: (source.standing(each[1], each[2]), each[0]))
-    return Choice(ways[0][0], ways[0][2][-1]) if ways else None
+        ways.sort(key=lambda each: (source.standing(each[1][0], each[1][1:]), each[0]))
+    return Choice(ways[0][0], ways[0][1][-1]) if ways else None
 
 
-def _walk(
-    source: Source, device: str, parent: str, allowed: Allowed, above: tuple[str, ...] = ()
-) -> tuple[str, ...] | None:
-    """Return the way from below `parent` to the project that is due, or None if none may go."""
-    with contextlib.closing(source.children(device, parent)) as children:
+def _late(source: Source, device: str, since: float, allowed: Allowed) -> tuple[float, str] | None:
+    """Return the project that waits longest for a device, of those that got nothing since a moment and may go."""
+    with contextlib.closing(source.waiting(device, since)) as waiting:
+        return next((each for each in waiting if allowed(device, each[1])), None)
+
+
+def _walk(source: Source, device: str, above: tuple[str, ...], levels: int, allowed: Allowed) -> tuple[str, ...] | None:
+    """Return the way on to the project that is due, or None if none below may go."""
+    with contextlib.closing(source.children(device, above[-1])) as children:
         for node in children:
             way = (*above, node)
-            if len(way) < len(LEVELS):
-                found = _walk(source, device, node, allowed, way)
+            if len(way) <= levels:
+                found = _walk(source, device, way, levels, allowed)
                 if found is not None:
                     return found
             elif allowed(device, node):

@@ -1,32 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fair-share tree in memory: for forecasts, experiments and tests.
 
-Each node keeps, for each device, a heap of the children that have work there. Keys mostly grow, so an entry whose key
-is out of date is mended when it comes to the top: beginning a job costs the logarithm of the number of siblings at
-each level, however many jobs wait.
+For each device, each node keeps its children that have work there in the order in which they are due. Beginning a job
+costs the logarithm of the number of siblings at each level, however many jobs wait.
 """
 
-import heapq
-from collections.abc import Callable, Generator, Iterable
+import contextlib
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
 from chandelier.fairshare import rules
+from chandelier.fairshare.ordering import Order
 from chandelier.fairshare.rules import Allowed, Choice, Rules, Usage
 
 #: Weight of a node: its own, or where a device is named, the one it has there.
 Weigh = Callable[[str, str | None], float]
 
 
+class _Node:
+    """What a node has used, and its work on each device."""
+
+    __slots__ = ("lanes", "usage")
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.lanes: dict[str, _Lane] = {}
+
+
 class _Lane:
-    """The work of a node on one device."""
+    """The work of a node on one device.
 
-    __slots__ = ("budget", "entry", "listed", "queued", "since", "weight")
+    Attributes:
+        weights: Sum of the weights of all below.
+        due: Those below that have work, the one that is due first; a pool's projects are in `waiting` besides.
+        since: Since when a project with work has got nothing.
+        budget: Of a pool: what is saved up for projects that waited too long, s.
+    """
 
-    def __init__(self, weight: float) -> None:
+    __slots__ = ("above", "below", "budget", "due", "name", "node", "queued", "since", "waiting", "weight", "weights")
+
+    def __init__(self, name: str, node: _Node, weight: float, above: "_Lane | None") -> None:
+        self.name = name
+        self.node = node
         self.weight = weight
+        self.above = above
+        self.below: dict[str, _Lane] = {}
+        self.weights = 0.0
+        self.due = Order()
+        self.waiting = Order()
         self.queued = 0
-        self.entry = rules.UNUSED  # key of the one entry in the heap that counts
-        self.since = 0.0  # since when a project with work has got nothing
-        self.listed = False  # whether it has its entry among those that wait
+        self.since = 0.0
         self.budget = 0.0
 
 
@@ -35,180 +57,181 @@ class Tree:
 
     Args:
         weigh: Returns weights; asked once for each node and device, and again on `reweigh`.
+        levels: The levels below a pool.
     """
 
-    def __init__(self, policy: Rules, weigh: Weigh) -> None:
+    def __init__(self, policy: Rules, weigh: Weigh, levels: Sequence[str] = rules.LEVELS) -> None:
         self.rules = policy
         self._weigh = weigh
-        self._usage: dict[str, Usage] = {}
-        self._ways: dict[str, tuple[str, ...]] = {}
-        self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._roots: dict[str, str] = {}
-        self._below: dict[tuple[str, str], list[str]] = {}
-        self._heaps: dict[tuple[str, str], list[tuple[float, str]]] = {}
-        self._waiting: dict[str, list[tuple[float, str]]] = {}
-        self._active: dict[str, set[str]] = {}
+        self._levels = len(levels)
+        self._nodes: dict[str, _Node] = {}
+        self._roots: dict[str, _Lane] = {}
+        self._ways: dict[str, tuple[_Node, ...]] = {}
+        self._lanes: dict[tuple[str, str], tuple[_Lane, ...]] = {}  # of a project on a device, from the pool to it
 
     def add(self, device: str, way: tuple[str, ...]) -> None:
         """Make a project known on a device; `way` leads from the device's pool to it."""
-        self._ways[way[-1]] = way
-        self._roots[device] = way[0]
-        for parent, node in zip(("", *way[:-1]), way, strict=True):
-            if (device, node) not in self._lanes:
-                self._lanes[device, node] = _Lane(self._weigh(node, device))
-                self._below.setdefault((device, parent), []).append(node)
-            self._usage.setdefault(node, Usage())
-            self._active.setdefault(node, set())
+        lanes: list[_Lane] = []
+        for name in way:
+            node = self._nodes.setdefault(name, _Node())
+            if device not in node.lanes:
+                node.lanes[device] = self._lane(device, name, node, lanes[-1] if lanes else None)
+            lanes.append(node.lanes[device])
+        self._ways[way[-1]] = tuple(lane.node for lane in lanes)
+        self._lanes[device, way[-1]] = tuple(lanes)
 
     def set_usage(self, node: str, usage: Usage) -> None:
-        """Begin with what a node has used; before any of its work enters."""
-        self._usage[node] = usage
+        """Set what a node has used, as it is: nothing is raised."""
+        self._nodes.setdefault(node, _Node()).usage = usage
+        self._lowered(self._nodes[node])
 
     def set_budget(self, device: str, seconds: float) -> None:
-        """Begin with what is saved up on a device for projects that waited too long."""
-        self._lanes[device, self._roots[device]].budget = seconds
+        """Set what is saved up on a device for projects that waited too long."""
+        self._roots[device].budget = seconds
 
     def usage(self, node: str) -> Usage:
         """Return what a node has used."""
-        return self._usage[node]
+        return self._nodes[node].usage
 
     def queued(self, device: str, node: str) -> int:
         """Return how many jobs of a node wait for a device."""
-        return self._lanes[device, node].queued
+        return self._nodes[node].lanes[device].queued
 
     def enter(self, device: str, project: str, moment: float, jobs: int = 1) -> None:
         """Let jobs of a project wait for a device."""
-        way = self._ways[project]
-        for parent, node in zip(("", *way[:-1]), way, strict=True):
-            lane = self._lanes[device, node]
+        lanes = self._lanes[device, project]
+        for lane in lanes:
             lane.queued += jobs
-            if lane.queued > jobs:
-                continue
-            if not self._active[node]:
-                self._begin(device, parent, node, moment)
-            self._active[node].add(device)
-            self._push(device, parent, node)
-        if lane.queued == jobs:
-            lane.since = moment
-            if not lane.listed:
-                lane.listed = True
-                heapq.heappush(self._waiting.setdefault(device, []), (moment, project))
+            if lane.queued == jobs:
+                self._begin(lane, moment)
+        if lanes[-1].queued == jobs:
+            self._waits(lanes, moment)
 
     def leave(self, device: str, project: str) -> None:
         """Take a job of a project out of a device's queue."""
-        for node in self._ways[project]:
-            lane = self._lanes[device, node]
+        for lane in self._lanes[device, project]:
             lane.queued -= 1
-            if not lane.queued:
-                self._active[node].discard(device)
 
     def start(self, choice: Choice, cost: float, moment: float) -> None:
         """Begin the oldest job of who was chosen, and charge what it is expected to take, s."""
-        self.leave(choice.device, choice.project)
+        lanes = self._lanes[choice.device, choice.project]
+        for lane in lanes:
+            lane.queued -= 1
         self.charge(choice.project, cost, moment)
-        self._lanes[choice.device, choice.project].since = moment
-        root = self._lanes[choice.device, self._roots[choice.device]]
-        root.budget = saved(root.budget, cost, self.rules, guarded=choice.guarded)
+        self._waits(lanes, moment)
+        lanes[0].budget = saved(lanes[0].budget, cost, self.rules, guarded=choice.guarded)
 
     def charge(self, project: str, cost: float, moment: float) -> None:
         """Charge a project, and all above it, `cost` seconds as of a moment; a negative cost gives back."""
-        way = self._ways[project]
-        for parent, node in zip(("", *way[:-1]), way, strict=True):
-            self._usage[node] = rules.charged(self._usage[node], cost, moment, self.rules.half_life)
+        half_life = self.rules.half_life
+        for node in self._ways[project]:
+            node.usage = rules.charged(node.usage, cost, moment, half_life)
             if cost < 0:
-                self._moved(parent, node)
+                self._lowered(node)
 
-    def reweigh(self, way: tuple[str, ...], moment: float) -> None:
-        """Ask anew for the weight of the last node of a way; one that is due more now gets no more than the credit."""
-        parent, node = way[-2], way[-1]
-        for device in sorted(device for device, known in self._lanes if known == node):
-            before = self._lanes[device, node].weight
-            self._lanes[device, node].weight = self._weigh(node, device)
-            if self._lanes[device, node].weight > before and device in self._active[node]:
-                self._begin(device, parent, node, moment)
-        self._moved(parent, node)
+    def reweigh(self, node: str, moment: float) -> None:
+        """Ask anew for the weight of a node; one that is due more now gets no more than the credit."""
+        known = self._nodes[node]
+        for device, lane in sorted(known.lanes.items()):
+            before, lane.weight = lane.weight, self._weigh(node, device)
+            if lane.above is not None:
+                lane.above.weights = sum(each.weight for each in lane.above.below.values())
+            if lane.weight > before and lane.queued:
+                self._clamp(lane, moment)
+        self._lowered(known)
 
-    def choose(self, devices: Iterable[str], moment: float, allowed: Allowed = rules.everyone) -> Choice | None:
+    def choose(self, devices: Collection[str], moment: float, allowed: Allowed = rules.everyone) -> Choice | None:
         """Return who goes next on any of some devices, or None."""
-        return rules.choose(self, frozenset(devices), moment, self.rules, allowed)
+        return rules.choose(self, devices, moment, self.rules, allowed, levels=self._levels)
 
     def roots(self) -> Iterable[tuple[str, str]]:
         """Return the devices that have work, each with its pool."""
-        return [(device, pool) for device, pool in self._roots.items() if self._lanes[device, pool].queued]
+        return [(device, lane.name) for device, lane in self._roots.items() if lane.queued]
 
     def children(self, device: str, parent: str) -> Generator[str]:
         """Give the nodes below one that have work for a device, the one that is due first."""
-        heap = self._heaps.get((device, parent), [])
-        passed: list[tuple[float, str]] = []
-        try:
-            while heap:
-                entry, node = heap[0]
-                lane = self._lanes[device, node]
-                if not lane.queued or lane.entry != entry:
-                    heapq.heappop(heap)
-                    continue
-                true = self._key(lane, node)
-                if true != entry:
-                    lane.entry = true
-                    heapq.heapreplace(heap, (true, node))
-                    continue
-                yield node
-                passed.append(heapq.heappop(heap))
-        finally:
-            for each in passed:
-                heapq.heappush(heap, each)
+        return self._due(self._nodes[parent].lanes[device])
 
-    def waiting(self, device: str, since: float) -> Iterable[tuple[float, str]]:
-        """Return the projects with work for a device that got nothing since a moment, the longest waiting first."""
-        heap = self._waiting.get(device, [])
-        found = []
-        while heap and heap[0][0] <= since:
-            entry, project = heapq.heappop(heap)
-            lane = self._lanes[device, project]
-            lane.listed = lane.queued > 0
-            if lane.listed and lane.since > entry:
-                heapq.heappush(heap, (lane.since, project))
-            elif lane.listed:
-                found.append((entry, project))
-        for each in found:
-            heapq.heappush(heap, each)
-        return found
+    def waiting(self, device: str, since: float) -> Generator[tuple[float, str]]:
+        """Give the projects with work for a device that got nothing since a moment, the longest waiting first."""
+
+        def rank(project: str) -> float | None:
+            lane = self._lanes[device, project][-1]
+            return lane.since if lane.queued else None
+
+        with contextlib.closing(self._roots[device].waiting.first(rank, since)) as projects:
+            for project in projects:
+                yield self._lanes[device, project][-1].since, project
 
     def budget(self, device: str) -> float:
         """Return how much device time is saved up for projects that waited too long, s."""
-        return self._lanes[device, self._roots[device]].budget
+        return self._roots[device].budget
 
     def standing(self, pool: str, path: tuple[str, ...]) -> tuple[float, ...]:
         """Return the keys of a project's way, with the nodes' own weights."""
-        return tuple(
-            rules.key(self._usage[node], self._weigh(node, None), self.rules.half_life) for node in (pool, *path)
+        return tuple(self._own_key(name) for name in (pool, *path))
+
+    def _lane(self, device: str, name: str, node: _Node, above: _Lane | None) -> _Lane:
+        lane = _Lane(name, node, self._weigh(name, device), above)
+        if above is None:
+            self._roots[device] = lane
+        else:
+            above.below[name] = lane
+            above.weights += lane.weight
+        return lane
+
+    def _due(self, parent: _Lane) -> Generator[str]:
+        below, half_life = parent.below, self.rules.half_life
+
+        def rank(name: str) -> float | None:
+            lane = below[name]
+            return rules.key(lane.node.usage, lane.weight, half_life) if lane.queued else None
+
+        return parent.due.first(rank)
+
+    def _begin(self, lane: _Lane, moment: float) -> None:
+        """Let a node compete on a device; if it had no work on any, not further behind its siblings than the credit."""
+        if not any(each.queued for each in lane.node.lanes.values() if each is not lane):
+            self._clamp(lane, moment)
+        if lane.above is not None:
+            lane.above.due.put(lane.name, rules.key(lane.node.usage, lane.weight, self.rules.half_life))
+
+    def _waits(self, lanes: Sequence[_Lane], moment: float) -> None:
+        """Note that a project gets, or begins to wait for, something now."""
+        lanes[-1].since = moment
+        if lanes[-1].queued:
+            lanes[0].waiting.put(lanes[-1].name, moment)
+
+    def _clamp(self, lane: _Lane, moment: float) -> None:
+        least, weights = (
+            self._rivals(lane) if lane.above is None else (self._least(lane, lane.above), lane.above.weights)
         )
+        if least is not None:
+            lane.node.usage = rules.clamped(lane.node.usage, lane.weight, least, weights, moment, self.rules)
 
-    def _begin(self, device: str, parent: str, node: str, moment: float) -> None:
-        """Let a node compete, not further behind its siblings than the credit."""
-        with_work = (each for each in self.children(device, parent) if each != node)
-        least = next(with_work, None)
-        if least is None:
-            return
-        weights = sum(self._lanes[device, each].weight for each in self._below[device, parent])
-        least_key = self._key(self._lanes[device, least], least)
-        weight = self._lanes[device, node].weight
-        self._usage[node] = rules.clamped(self._usage[node], weight, least_key, weights, moment, self.rules)
+    def _least(self, lane: _Lane, above: _Lane) -> float | None:
+        """Return the key of the least served sibling that has work."""
+        with contextlib.closing(self._due(above)) as due:
+            name = next((name for name in due if name != lane.name), None)
+        if name is None:
+            return None
+        sibling = above.below[name]
+        return rules.key(sibling.node.usage, sibling.weight, self.rules.half_life)
 
-    def _key(self, lane: _Lane, node: str) -> float:
-        return rules.key(self._usage[node], lane.weight, self.rules.half_life)
+    def _rivals(self, lane: _Lane) -> tuple[float | None, float]:
+        """Return the key of the least served other pool that has work, and the weights of those and this."""
+        rivals = {root.name for root in self._roots.values() if root.queued} - {lane.name}
+        weights = sum(self._weigh(name, None) for name in rivals) + lane.weight
+        return min((self._own_key(name) for name in rivals), default=None), weights
 
-    def _push(self, device: str, parent: str, node: str) -> None:
-        lane = self._lanes[device, node]
-        lane.entry = self._key(lane, node)
-        heapq.heappush(self._heaps.setdefault((device, parent), []), (lane.entry, node))
+    def _own_key(self, name: str) -> float:
+        return rules.key(self._nodes[name].usage, self._weigh(name, None), self.rules.half_life)
 
-    def _moved(self, parent: str, node: str) -> None:
-        """Enter a node again where its key has become less; what has grown is mended when it comes to the top."""
-        for device in self._active[node]:
-            lane = self._lanes[device, node]
-            if self._key(lane, node) < lane.entry:
-                self._push(device, parent, node)
+    def _lowered(self, node: _Node) -> None:
+        """Enter a node anew where it may be due sooner than it was."""
+        for lane in node.lanes.values():
+            if lane.queued and lane.above is not None:
+                lane.above.due.put(lane.name, rules.key(node.usage, lane.weight, self.rules.half_life))
 
 
 def saved(budget: float, cost: float, policy: Rules, *, guarded: bool) -> float:

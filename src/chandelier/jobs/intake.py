@@ -7,7 +7,7 @@ a worker has opened it.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -223,7 +223,10 @@ def abandon(tx: Transaction, created_before: datetime, now: datetime) -> int:
     query = Query(states=frozenset({State.CREATING}), created_to=created_before, ascending=True, limit=1000)
     waiting = finding.find(tx, query).jobs
     for job in waiting:
-        facts = {"error_code": 3253, "error_message": "The program was not uploaded while its upload URL was valid."}
+        facts: dict[str, Any] = {
+            "error_code": 3253,
+            "error_message": "The program was not uploaded while its upload URL was valid.",
+        }
         records.advance(tx, job.id, (State.ERROR_CREATING_JOB,), now, **facts)
     return len(waiting)
 
@@ -253,7 +256,7 @@ def _check_pending(tx: Transaction, principal: Principal, device: Device, limits
         )
 
 
-def _known(envelope: qobj.Envelope, program: bytes) -> dict[str, int]:
+def _known(envelope: qobj.Envelope, program: bytes) -> dict[str, Any]:
     """Return what is known of a program before a worker opens it."""
     return {"input_bytes": len(program), "shots": envelope.config.shots or qobj.DEFAULT_SHOTS}
 

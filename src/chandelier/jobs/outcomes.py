@@ -2,7 +2,7 @@
 """How a job gets on and ends: what a worker found is written here, and what is left is read here."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -31,8 +31,12 @@ def validated(tx: Transaction, job: Job, accepted: tasks.Accepted, now: datetime
     )
 
 
-def refused(tx: Transaction, job: Job, refusal: tasks.Refused, now: datetime) -> None:
-    """Write that the program cannot run, or that running it failed without a result."""
+def refused(tx: Transaction, job: Job, refusal: tasks.Refused, now: datetime, *, ours: bool = False) -> None:
+    """Write that the program cannot run, or that running it failed without a result.
+
+    Args:
+        ours: The failure is not the program's, so nothing is charged.
+    """
     state = State.ERROR_VALIDATING_JOB if job.state is State.VALIDATING else State.ERROR_RUNNING_JOB
     records.advance(
         tx,
@@ -41,7 +45,7 @@ def refused(tx: Transaction, job: Job, refusal: tasks.Refused, now: datetime) ->
         now,
         error_code=refusal.code,
         error_message=refusal.message,
-        cost=_elapsed(job, now),
+        cost=0.0 if ours else _elapsed(job, now),
     )
 
 
@@ -51,7 +55,7 @@ def settle(tx: Transaction, job: Job, finished: tasks.Finished, result: str, now
     Args:
         result: Name of the result object.
     """
-    facts: dict[str, object] = {
+    facts: dict[str, Any] = {
         "seconds": finished.seconds,
         "cost": finished.seconds,
         "output_bytes": finished.bytes,
@@ -67,7 +71,7 @@ def settle(tx: Transaction, job: Job, finished: tasks.Finished, result: str, now
 def requeue(tx: Transaction, job: Job, now: datetime) -> None:
     """Write that the worker was lost; a job that ran waits again, one that was being checked is checked again."""
     if job.state is State.RUNNING:
-        records.advance(tx, job.id, (State.QUEUED,), now, started=None)
+        records.advance(tx, job.id, (State.QUEUED,), now, began=job.started, started=None)
     else:
         tx.ring("queue")
 

@@ -18,6 +18,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from chandelier import errors
 from chandelier.devices import DeviceId
+from chandelier.fairshare import accounts
+from chandelier.fairshare import rules as fairrules
+from chandelier.fairshare.accounts import Work
 from chandelier.jobs import lifecycle, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction, database
@@ -82,13 +85,6 @@ class Job(msgspec.Struct, frozen=True):
     claims: int
     deaths: int
     tags: tuple[str, ...] = ()
-
-
-class Barred(msgspec.Struct, frozen=True):
-    """Jobs that must wait: those of some projects on a device."""
-
-    device_id: DeviceId
-    project_ids: frozenset[ProjectId]
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -162,6 +158,16 @@ _AHEAD: Final = _counting(
     tables.jobs.c.project_id == sa.bindparam("project"),
     _EARLIER,
 )
+_OLDEST_QUEUED: Final = (
+    sa.select(tables.jobs.c.id)
+    .where(
+        _ON_DEVICE,
+        tables.jobs.c.state == sa.literal_column(f"'{State.QUEUED}'"),
+        tables.jobs.c.project_id == sa.bindparam("project"),
+    )
+    .order_by(tables.jobs.c.created, tables.jobs.c.id)
+    .limit(1)
+)
 _INSERT_EVENT: Final = sa.insert(tables.events)
 
 
@@ -218,8 +224,21 @@ def new_id() -> JobId:
     return JobId(secrets.token_hex(12))
 
 
-def advance(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime, **facts: Any) -> None:
+def advance(
+    tx: Transaction,
+    job_id: JobId,
+    steps: Sequence[State],
+    now: datetime,
+    *,
+    guarded: bool = False,
+    began: datetime | None = None,
+    **facts: Any,
+) -> None:
     """Move a job through `steps`, write an event for each, and set `facts` (columns) with the last.
+
+    Args:
+        guarded: A job that begins does so because its project waited too long.
+        began: When a job had begun that is to wait again.
 
     Raises:
         errors.Conflict: The job is not in a state from which it may go to the first step (or it does not exist).
@@ -228,12 +247,12 @@ def advance(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetim
     ends = steps[-1] in lifecycle.FINAL
     if ends:
         facts = {"ended": now} | facts
-    changed = tx.execute(_moving(steps[0], tuple(sorted(facts)), telling=ends), facts | {"job": job_id})
-    row = changed.first() if ends else None
-    if row is None if ends else changed.rowcount != 1:
+    row = tx.execute(_moving(steps[0], tuple(sorted(facts))), facts | {"job": job_id}).first()
+    if row is None:
         raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {steps[0]}.", 3251)
     _log(tx, job_id, steps, now)
-    if row is not None:
+    _account(tx, row, steps[-1], now, began=began, guarded=guarded)
+    if ends:
         usage.record(tx, _used(row))
 
 
@@ -269,24 +288,31 @@ def oldest(
     tx: Transaction,
     state: State,
     *,
-    devices: sa.Select[tuple[str]] | None = None,
     without: sa.Select[tuple[str]] | None = None,
     entered_before: datetime | None = None,
-    barred: Sequence[Barred] = (),
 ) -> JobId | None:
     """Return the id of the job in a state that was created first, locked where several workers may ask at once.
 
     Args:
-        devices: Only jobs of these devices: a sub-select of ids, built once.
         without: Not these jobs: a sub-select of ids, built once.
         entered_before: Only jobs created before this moment.
-        barred: Not these jobs.
     """
-    query = _oldest(state, devices, without, timed=entered_before is not None, locked=tx.skips_locked)
-    for each in barred:
-        theirs = tables.jobs.c.project_id.in_(sorted(each.project_ids))
-        query = query.where(sa.not_(sa.and_(tables.jobs.c.device_id == each.device_id, theirs)))
+    query = _oldest(state, without, timed=entered_before is not None, locked=tx.skips_locked)
     return tx.execute(query, {"moment": entered_before} if entered_before is not None else {}).scalar()
+
+
+def oldest_queued(tx: Transaction, device_id: str, project_id: str) -> JobId | None:
+    """Return the id of a project's queued job that was created first, locked as by `oldest`."""
+    query = _OLDEST_QUEUED.with_for_update(skip_locked=True) if tx.skips_locked else _OLDEST_QUEUED
+    return tx.execute(query, {"device": device_id, "project": project_id}).scalar()
+
+
+def count_queued(tx: Transaction) -> dict[tuple[DeviceId, ProjectId], Work]:
+    """Count what waits, by device and project."""
+    columns = (tables.jobs.c.device_id, tables.jobs.c.project_id)
+    sums = (sa.func.count(), sa.func.coalesce(sa.func.sum(tables.jobs.c.estimate), 0.0))
+    query = sa.select(*columns, *sums).where(tables.jobs.c.state == State.QUEUED).group_by(*columns)
+    return {(row[0], row[1]): Work(int(row[2]), float(row[3])) for row in tx.execute(query)}
 
 
 def events(tx: Transaction, job_id: JobId) -> list[tuple[State, datetime]]:
@@ -423,20 +449,55 @@ def _used(row: sa.Row[*tuple[Any, ...]]) -> usage.Entry:
     )
 
 
+def _account(
+    tx: Transaction,
+    row: sa.Row[*tuple[Any, ...]],
+    state: State,
+    now: datetime,
+    *,
+    began: datetime | None,
+    guarded: bool,
+) -> None:
+    """Keep the fair-share accounts of a job that has just moved: what waits, and what was charged for."""
+    where, expected = (row.device_id, row.project_id), row.estimate or 0.0
+    if state is State.RUNNING:
+        accounts.start(tx, *where, expected, now, guarded=guarded)
+    elif row.previous == State.RUNNING:
+        # What was charged for in advance is made good as of when it was.
+        actual = fairrules.cost(row.cost) if row.cost and state is not State.QUEUED else 0.0
+        accounts.correct(tx, *where, actual - fairrules.cost(expected), began or row.started or now)
+    elif row.previous == State.QUEUED:
+        accounts.leave(tx, *where, expected)
+    if state is State.QUEUED:
+        accounts.enter(tx, *where, expected, now)
+
+
 @functools.cache
-def _moving(step: State, columns: tuple[str, ...], *, telling: bool) -> sa.Update:
+def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
     """Return the statement that moves the job `:job` to a step, if it may, and sets some columns."""
     allowed = sa.or_(sa.false(), *(tables.jobs.c.state == source for source in sorted(lifecycle.sources(step))))
     update = sa.update(tables.jobs).where(tables.jobs.c.id == sa.bindparam("job"), allowed)
-    update = update.values({column: sa.bindparam(column) for column in columns})
-    told = ("id", "created", "started", "ended", "project_id", "user_id", "device_id", "summary", "cost")
-    return update.returning(*(tables.jobs.c[name] for name in told)) if telling else update
+    # On the right of an assignment stands the value from before.
+    update = update.values({column: sa.bindparam(column) for column in columns} | {"previous": tables.jobs.c.state})
+    told = (
+        "id",
+        "previous",
+        "created",
+        "started",
+        "ended",
+        "project_id",
+        "user_id",
+        "device_id",
+        "summary",
+        "estimate",
+        "cost",
+    )
+    return update.returning(*(tables.jobs.c[name] for name in told))
 
 
 @functools.cache
 def _oldest(
     state: State,
-    devices: sa.Select[tuple[str]] | None,
     without: sa.Select[tuple[str]] | None,
     *,
     timed: bool,
@@ -444,8 +505,6 @@ def _oldest(
 ) -> sa.Select[tuple[str]]:
     """Return the statement of `oldest`; `:moment` is when a job must have been created before."""
     query = sa.select(tables.jobs.c.id).where(tables.jobs.c.state == state)
-    if devices is not None:
-        query = query.where(tables.jobs.c.device_id.in_(devices))
     if without is not None:
         query = query.where(tables.jobs.c.id.not_in(without))
     if timed:

@@ -25,6 +25,7 @@ jobs: Final = sa.Table(
     sa.Column("device_id", sa.ForeignKey("devices.id"), nullable=False),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("state", sa.String(24), nullable=False),
+    sa.Column("previous", sa.String(24)),
     sa.Column("name", sa.String(500)),
     sa.Column("share_level", sa.String(16)),
     sa.Column("experiment_tag", sa.String(500)),
@@ -57,6 +58,8 @@ jobs: Final = sa.Table(
     _partial("deleted IS NULL", "project_id", "created", "id"),
     _partial("deleted IS NULL", "user_id", "state", "project_id", "created"),
     _partial("deleted IS NULL", "user_id", "device_id", "state", "project_id", "created"),
+    # Where the next job of a project is found, and its place in line. The condition is written into the queries.
+    _partial("state = 'QUEUED'", "device_id", "project_id", "created", "id"),
     _partial("code_id IS NOT NULL", "code_id", "created"),
     _partial("deleted IS NOT NULL AND purged IS NULL", "deleted"),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 # Every owner declares its tables when it is imported.
+from chandelier.fairshare import accounts
 from chandelier.jobs import codes, records
 from chandelier.scheduling import claims, reservations
 from chandelier.store import Store, Transaction, database
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["configuration", "metadata", "upgrade"]
 
 metadata = database.metadata
-OWNERS = (records, codes, claims, reservations, grants, members, audit, usage)
+OWNERS = (accounts, records, codes, claims, reservations, grants, members, audit, usage)
 #: Any number, as long as it stays the same: names the lock among those of the database.
 _LOCK: Final = 7_311_846_022
 

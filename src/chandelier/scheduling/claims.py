@@ -19,7 +19,7 @@ from chandelier.formats import tasks
 from chandelier.jobs import lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
-from chandelier.scheduling.ranking import Ranking
+from chandelier.scheduling.ranking import Next, Ranking
 from chandelier.store import Transaction, database
 
 #: How long a lease lasts without being renewed.
@@ -57,9 +57,9 @@ class LeaseLost(Exception):
     """The job is not the claimant's (any more): cancelled, reaped or taken by another."""
 
 
-def is_waiting(tx: Transaction, ranking: Ranking) -> bool:
+def is_waiting(tx: Transaction, ranking: Ranking, now: datetime) -> bool:
     """Tell whether any job waits to be validated or to run; only a look, which promises nothing."""
-    return records.oldest(tx, State.VALIDATING, without=_LEASED) is not None or ranking(tx) is not None
+    return records.oldest(tx, State.VALIDATING, without=_LEASED) is not None or ranking(tx, now) is not None
 
 
 def claim_validation(
@@ -76,11 +76,11 @@ def claim_validation(
 
 def claim_run(tx: Transaction, ranking: Ranking, holder: str, now: datetime) -> Claim | None:
     """Take the job that goes next and begin to run it."""
-    job_id = ranking(tx)
-    if job_id is None:
+    following = ranking(tx, now)
+    if following is None:
         return None
-    claim = _take(tx, job_id, holder, now)
-    return None if claim is None else _begin(tx, claim, now)
+    claim = _take(tx, following.job_id, holder, now)
+    return None if claim is None else _begin(tx, claim, following, now)
 
 
 def go_on(tx: Transaction, claim: Claim, ranking: Ranking, now: datetime) -> Claim | None:
@@ -89,10 +89,11 @@ def go_on(tx: Transaction, claim: Claim, ranking: Ranking, now: datetime) -> Cla
     Returns:
         The same claim on the running job, or None when the job now waits.
     """
-    if ranking(tx) != claim.job.id:
+    following = ranking(tx, now)
+    if following is None or following.job_id != claim.job.id:
         _drop(tx, claim.job.id, claim.token)
         return None
-    return _begin(tx, claim, now)
+    return _begin(tx, claim, following, now)
 
 
 def hold(tx: Transaction, claim: Claim) -> None:
@@ -133,7 +134,7 @@ def give_back(tx: Transaction, claim: Claim, now: datetime, *, died: bool) -> No
     if died:
         records.count_death(tx, job.id)
     if died and job.deaths + 1 >= MAX_DEATHS:
-        outcomes.refused(tx, job, _given_up(job.deaths + 1), now)
+        outcomes.refused(tx, job, _given_up(job.deaths + 1), now, ours=True)
     else:
         outcomes.requeue(tx, job, now)
     _drop(tx, claim.job.id, claim.token)
@@ -169,7 +170,7 @@ def reap(tx: Transaction, now: datetime, *, everything: bool = False) -> int:
         if job is None or job.state not in {State.VALIDATING, State.RUNNING}:
             continue
         if job.claims >= MAX_CLAIMS:
-            outcomes.refused(tx, job, _given_up(job.claims), now)
+            outcomes.refused(tx, job, _given_up(job.claims), now, ours=True)
         else:
             outcomes.requeue(tx, job, now)
     while (stray := records.oldest(tx, State.RUNNING, without=_LEASED)) is not None:
@@ -185,9 +186,9 @@ def _take(tx: Transaction, job_id: JobId, holder: str, now: datetime) -> Claim |
     return Claim(records.count_claim(tx, job_id), token)
 
 
-def _begin(tx: Transaction, claim: Claim, now: datetime) -> Claim:
+def _begin(tx: Transaction, claim: Claim, following: Next, now: datetime) -> Claim:
     """Begin to run a job under its lease: one that runs without would never be missed."""
-    records.advance(tx, claim.job.id, (State.RUNNING,), now, started=now)
+    records.advance(tx, claim.job.id, (State.RUNNING,), now, guarded=following.guarded, started=now)
     return Claim(msgspec.structs.replace(claim.job, state=State.RUNNING, started=now), claim.token)
 
 

@@ -3,12 +3,15 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from chandelier.devices import DeviceId
 from chandelier.formats import tasks
 from chandelier.jobs import records
-from chandelier.jobs.records import Barred, Job
+from chandelier.jobs.records import Job
 from chandelier.store import Transaction
 from chandelier.tenancy import grants, network
+from chandelier.tenancy.network import Level, ProjectId
 
 
 def beyond(tx: Transaction, job: Job, summary: tasks.Summary) -> tasks.Refused | None:
@@ -24,8 +27,21 @@ def beyond(tx: Transaction, job: Job, summary: tasks.Summary) -> tasks.Refused |
     return None
 
 
+class Barred(msgspec.Struct, frozen=True):
+    """Projects that run as many jobs on a device as may run at once.
+
+    Attributes:
+        level: Whose limit it is: the hub's, the group's or the project's.
+    """
+
+    device_id: DeviceId
+    project_ids: frozenset[ProjectId]
+    level: Level
+    most: int
+
+
 def barred(tx: Transaction) -> Sequence[Barred]:
-    """Return the jobs that must wait because as many of their hub, group or project run as may run at once."""
+    """Return whose jobs must wait because as many of their hub, group or project run as may run at once."""
     limits = grants.list_running_limits(tx)
     if not limits:
         return ()
@@ -40,5 +56,5 @@ def barred(tx: Transaction) -> Sequence[Barred]:
             continue
         projects = network.projects_below(tx, level, grant.node_id)
         if sum(count for project, count in there.items() if project in projects) >= most:
-            found.append(Barred(DeviceId(grant.device_id), projects))
+            found.append(Barred(DeviceId(grant.device_id), projects, level, most))
     return found

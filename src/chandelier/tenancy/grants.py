@@ -176,6 +176,14 @@ def narrowed(limits: Iterable[Limits]) -> Limits:
     return Limits(**least)
 
 
+def weights(tx: Transaction, node_ids: Iterable[str] | None = None) -> dict[tuple[str, str], int]:
+    """Return the shares of devices, also of withdrawn ones, by node and device; of all nodes, or of some."""
+    query = sa.select(_grants.c.node_id, _grants.c.device_id, _grants.c.priority)
+    if node_ids is not None:
+        query = query.where(_grants.c.node_id.in_(list(node_ids)))
+    return {(row.node_id, row.device_id): row.priority for row in tx.execute(query)}
+
+
 def _effective(place: Place, by_node: Mapping[str, Grant]) -> Grant:
     own = by_node[place.project.id]
     return msgspec.structs.replace(own, limits=narrowed(each.limits for each in by_node.values()))

@@ -3,7 +3,7 @@
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, NewType
 
@@ -317,6 +317,17 @@ def check_priority(priority: int) -> None:
         raise errors.Invalid(
             f"`priority` is {priority}; it must be a whole number from {LEAST_PRIORITY} to {MOST_PRIORITY}.", 1001
         )
+
+
+def weights(tx: Transaction, node_ids: Collection[str] | None = None) -> dict[str, int]:
+    """Return the priorities of hubs, groups and projects, of deleted ones too; of all, or of some by their ids."""
+    found: dict[str, int] = {}
+    for table in (_hubs, _groups, _projects):
+        query = sa.select(table.c.id, table.c.priority)
+        if node_ids is not None:
+            query = query.where(table.c.id.in_(list(node_ids)))
+        found |= {row.id: row.priority for row in tx.execute(query)}
+    return found
 
 
 def _check_name(what: str, name: str, pattern: re.Pattern[str], rule: str) -> None:

@@ -1,0 +1,500 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fair-share tree in the database: what each node has used of each pool, and what waits where; their only writer.
+
+Written in the transactions that move a job, by `jobs.records`, so that a job is counted and charged exactly once
+whatever dies when. An index holds the nodes that have work on a device in the order in which they are due, so that
+choosing costs a few probes, however many jobs wait.
+"""
+
+from collections.abc import Collection, Generator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from chandelier import devices
+from chandelier.devices import DeviceId
+from chandelier.fairshare import rules, tree
+from chandelier.fairshare.rules import Allowed, Choice, Rules, Usage
+from chandelier.fairshare.tree import Tree
+from chandelier.store import Transaction, database
+from chandelier.tenancy import grants, network
+from chandelier.tenancy.network import ProjectId
+
+QPUS: Final = "qpus"
+SIMULATORS: Final = "simulators"
+_PROJECT: Final = len(rules.LEVELS)
+_PAGE: Final = 64
+
+_rules: Final = sa.Table(
+    "fair_rules",
+    database.metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.Float(53), nullable=False) for name in Rules.__struct_fields__),
+)
+_accounts: Final = sa.Table(
+    "fair_accounts",
+    database.metadata,
+    sa.Column("pool", sa.String(16), primary_key=True),
+    sa.Column("node_id", sa.String(24), primary_key=True),
+    sa.Column("weight", sa.Float(53), nullable=False),
+    sa.Column("value", sa.Float(53), nullable=False),
+    sa.Column("at", sa.Float(53), nullable=False),
+)
+#: The work of a node on a device; a device's pool is the node at the top, of level 0.
+_lanes: Final = sa.Table(
+    "fair_lanes",
+    database.metadata,
+    sa.Column("device_id", sa.ForeignKey("devices.id"), primary_key=True),
+    sa.Column("node_id", sa.String(24), primary_key=True),
+    sa.Column("pool", sa.String(16), nullable=False),
+    sa.Column("parent_id", sa.String(24), nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("weight", sa.Float(53), nullable=False),
+    sa.Column("key", sa.Float(53), nullable=False),
+    sa.Column("queued", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Float(53), nullable=False),
+    sa.Column("since", sa.Float(53), nullable=False),
+    sa.Column("budget", sa.Float(53), nullable=False),
+    sa.Index("ix_fair_lanes_node_id", "node_id"),
+    sa.Index(
+        "ix_fair_lanes_device_id_parent_id_key",
+        "device_id",
+        "parent_id",
+        "key",
+        "since",
+        "node_id",
+        sqlite_where=sa.text("queued > 0"),
+        postgresql_where=sa.text("queued > 0"),
+    ),
+    sa.Index(
+        "ix_fair_lanes_device_id_since",
+        "device_id",
+        "since",
+        sqlite_where=sa.text("queued > 0 AND level = 3"),
+        postgresql_where=sa.text("queued > 0 AND level = 3"),
+    ),
+)
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What waits for a device, or of a node there.
+
+    Attributes:
+        jobs: How many jobs.
+        seconds: What they are expected to take together, s.
+    """
+
+    jobs: int = 0
+    seconds: float = 0.0
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """A node on a device, as an explanation needs it.
+
+    Attributes:
+        weight: Its share there.
+        key: What siblings are ordered by; the least is due.
+        since: Since when it has work and has got nothing, s since 1970.
+        budget: Of a pool: what is saved up for projects that waited too long, s.
+    """
+
+    device_id: DeviceId
+    node_id: str
+    pool: str
+    parent_id: str
+    level: int
+    weight: float
+    key: float
+    queued: int
+    seconds: float
+    since: float
+    budget: float
+
+
+# Built once, because each job runs them.
+_RULES: Final = sa.select(*(_rules.c[name] for name in Rules.__struct_fields__))
+_WAY: Final[sa.BindParameter[Any]] = sa.bindparam("way", expanding=True)
+_OF_WAY: Final = sa.select(_accounts.c.node_id, _accounts.c.value, _accounts.c.at).where(
+    _accounts.c.pool == sa.bindparam("pool"), _accounts.c.node_id.in_(_WAY)
+)
+_SET_USAGE: Final = (
+    sa.update(_accounts)
+    .where(_accounts.c.pool == sa.bindparam("p"), _accounts.c.node_id == sa.bindparam("n"))
+    .values(value=sa.bindparam("v"), at=sa.bindparam("t"))
+)
+_LANES_OF_WAY: Final = sa.select(_lanes.c.device_id, _lanes.c.node_id, _lanes.c.weight).where(
+    _lanes.c.node_id.in_(_WAY), _lanes.c.pool == sa.bindparam("pool"), _lanes.c.queued > 0
+)
+_SET_KEY: Final = (
+    sa.update(_lanes)
+    .where(_lanes.c.device_id == sa.bindparam("d"), _lanes.c.node_id == sa.bindparam("n"))
+    .values(key=sa.bindparam("k"))
+)
+_MOVE: Final = (
+    sa.update(_lanes)
+    .where(_lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id.in_(_WAY))
+    .values(queued=_lanes.c.queued + sa.bindparam("jobs"), seconds=_lanes.c.seconds + sa.bindparam("more"))
+    .returning(*(_lanes.c[name] for name in Lane.__struct_fields__))
+)
+_SINCE: Final = (
+    sa.update(_lanes)
+    .where(_lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id.in_(_WAY))
+    .values(since=sa.bindparam("s"))
+)
+_BUDGET: Final = (
+    sa.update(_lanes)
+    .where(_lanes.c.device_id == sa.bindparam("d"), _lanes.c.node_id == sa.bindparam("n"))
+    .values(budget=sa.bindparam("b"))
+)
+_WITH_WORK: Final = (_lanes.c.device_id == sa.bindparam("device"), _lanes.c.queued > 0)
+_ROOTS: Final = sa.select(_lanes.c.device_id, _lanes.c.pool, _lanes.c.budget).where(
+    _lanes.c.parent_id == "", _lanes.c.queued > 0
+)
+_CHILDREN: Final = (
+    sa.select(_lanes.c.node_id, _lanes.c.key, _lanes.c.since)
+    .where(*_WITH_WORK, _lanes.c.parent_id == sa.bindparam("parent"))
+    .order_by(_lanes.c.key, _lanes.c.since, _lanes.c.node_id)
+    .limit(sa.bindparam("most"))
+)
+_MORE_CHILDREN: Final = _CHILDREN.where(
+    sa.tuple_(_lanes.c.key, _lanes.c.since, _lanes.c.node_id)
+    > sa.tuple_(sa.bindparam("key"), sa.bindparam("since"), sa.bindparam("after"))
+)
+_LATE: Final = (
+    sa.select(_lanes.c.since, _lanes.c.node_id)
+    .where(*_WITH_WORK, _lanes.c.level == _PROJECT, _lanes.c.since <= sa.bindparam("since"))
+    .order_by(_lanes.c.since, _lanes.c.node_id)
+)
+_LEAST_OTHER: Final = sa.select(sa.func.min(_lanes.c.key)).where(
+    *_WITH_WORK, _lanes.c.parent_id == sa.bindparam("parent"), _lanes.c.node_id != sa.bindparam("node")
+)
+_WEIGHTS: Final = sa.select(sa.func.sum(_lanes.c.weight)).where(
+    _lanes.c.device_id == sa.bindparam("device"), _lanes.c.parent_id == sa.bindparam("parent")
+)
+_STANDING: Final = sa.select(_accounts.c.node_id, _accounts.c.weight, _accounts.c.value, _accounts.c.at).where(
+    _accounts.c.pool == sa.bindparam("pool"), _accounts.c.node_id.in_(_WAY)
+)
+_ELSEWHERE: Final = sa.select(_lanes.c.node_id).where(
+    _lanes.c.node_id.in_(_WAY),
+    _lanes.c.pool == sa.bindparam("pool"),
+    _lanes.c.device_id != sa.bindparam("device"),
+    _lanes.c.queued > 0,
+)
+_WORK: Final = sa.select(_lanes.c.queued, _lanes.c.seconds).where(
+    _lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id == sa.bindparam("node")
+)
+
+
+def set_rules(tx: Transaction, policy: Rules, now: datetime) -> None:
+    """Write the numbers of the policy; where they change, everybody's place is worked out anew."""
+    known = _policy(tx)
+    values = msgspec.structs.asdict(policy)
+    if not database.insert_if_absent(tx, _rules, {"number": 1} | values) and known != policy:
+        tx.execute(sa.update(_rules).values(**values))
+        for account in tx.execute(sa.select(_accounts)).all():
+            usage = Usage(account.value, account.at)
+            faded = Usage(usage.now(now.timestamp(), known.half_life), max(account.at, now.timestamp()))
+            _write_usage(tx, account.pool, {account.node_id: faded})
+        _rekey(tx, policy)
+
+
+def enter(tx: Transaction, device_id: DeviceId, project_id: ProjectId, seconds: float, now: datetime) -> None:
+    """Let a job wait for a device.
+
+    Args:
+        seconds: What it is expected to take, s.
+    """
+    way = _way(tx, device_id, project_id)
+    lanes = _moved(tx, device_id, way, 1, seconds)
+    if len(lanes) < len(way):
+        _add_lanes(tx, device_id, way, now)
+        lanes |= _moved(tx, device_id, tuple(node for node in way if node not in lanes), 1, seconds)
+    begun = [node for node in way if lanes[node].queued == 1]
+    if not begun:
+        return
+    policy, pool = _policy(tx), way[0]
+    usages = _usages(tx, pool, begun)
+    there = {row[0] for row in tx.execute(_ELSEWHERE, {"way": begun, "pool": pool, "device": device_id})}
+    for node in begun:
+        lane = lanes[node]
+        if node not in there:
+            usages[node] = _clamped(tx, lane, usages[node], policy, now.timestamp())
+        _write_key(tx, lane, usages[node], policy)
+    _write_usage(tx, pool, {node: usages[node] for node in begun if node not in there})
+    tx.execute(_SINCE, {"device": device_id, "way": begun, "s": now.timestamp()})
+
+
+def leave(tx: Transaction, device_id: DeviceId, project_id: ProjectId, seconds: float) -> None:
+    """Take a job out of a device's queue; `seconds` as when it entered."""
+    _moved(tx, device_id, _way(tx, device_id, project_id), -1, -seconds)
+
+
+def start(
+    tx: Transaction,
+    device_id: DeviceId,
+    project_id: ProjectId,
+    seconds: float,
+    now: datetime,
+    *,
+    guarded: bool = False,
+) -> None:
+    """Take a job that begins out of the queue and charge its project what it is expected to take.
+
+    Args:
+        seconds: As when it entered.
+        guarded: It goes because its project waited too long.
+    """
+    way = _way(tx, device_id, project_id)
+    lanes = _moved(tx, device_id, way, -1, -seconds)
+    cost = rules.cost(seconds)
+    policy = _charge(tx, way, cost, now)
+    tx.execute(_SINCE, {"device": device_id, "way": way, "s": now.timestamp()})
+    budget = tree.saved(lanes[way[0]].budget, cost, policy, guarded=guarded)
+    tx.execute(_BUDGET, {"d": device_id, "n": way[0], "b": budget})
+
+
+def correct(tx: Transaction, device_id: DeviceId, project_id: ProjectId, difference: float, began: datetime) -> None:
+    """Charge a project more, or less, for a job that began at a moment."""
+    if difference:
+        _charge(tx, _way(tx, device_id, project_id), difference, began)
+
+
+def choose(
+    tx: Transaction, devices: Collection[str], now: datetime, allowed: Allowed = rules.everyone
+) -> Choice | None:
+    """Return who goes next on any of some devices, or None; only a look, which changes nothing."""
+    source = _Source(tx)
+    return rules.choose(source, devices, now.timestamp(), _policy(tx), allowed) if source.roots() else None
+
+
+def waiting(tx: Transaction, device_id: str, node_id: str) -> Work:
+    """Return what waits for a device, of a pool, hub, group or project."""
+    row = tx.execute(_WORK, {"device": device_id, "node": node_id}).first()
+    return Work() if row is None else Work(int(row[0]), max(0.0, row[1]))
+
+
+def lanes(tx: Transaction, device_id: str | None = None) -> list[Lane]:
+    """Return the nodes that ever had work on a device, or on all."""
+    query = sa.select(*(_lanes.c[name] for name in Lane.__struct_fields__))
+    if device_id is not None:
+        query = query.where(_lanes.c.device_id == device_id)
+    return [Lane(*row) for row in tx.execute(query.order_by(_lanes.c.device_id, _lanes.c.level, _lanes.c.node_id))]
+
+
+def usages(tx: Transaction) -> dict[tuple[str, str], Usage]:
+    """Return what each node has used of each pool, by pool and node."""
+    query = sa.select(_accounts.c.pool, _accounts.c.node_id, _accounts.c.value, _accounts.c.at)
+    return {(pool, node): Usage(value, at) for pool, node, value, at in tx.execute(query)}
+
+
+def load(tx: Transaction) -> Tree:
+    """Return the whole as a tree in memory, in which nodes are called as `label` calls them."""
+    known = lanes(tx)
+    own = {label(row.pool, row.node_id): row.weight for row in tx.execute(sa.select(_accounts))}
+    weights = {(label(lane.pool, lane.node_id), str(lane.device_id)): lane.weight for lane in known}
+    loaded = Tree(_policy(tx), lambda node, device: own[node] if device is None else weights[node, device])
+    parents = {(lane.device_id, lane.node_id): lane.parent_id for lane in known}
+    for lane in known:
+        if lane.level == _PROJECT:
+            way = [lane.node_id]
+            while parents[lane.device_id, way[0]]:
+                way.insert(0, parents[lane.device_id, way[0]])
+            loaded.add(lane.device_id, tuple(label(lane.pool, node) for node in way))
+    # After the work has entered: who has work now was let in when it came, and is not let in again.
+    for lane in known:
+        if lane.level == _PROJECT and lane.queued:
+            loaded.enter(lane.device_id, label(lane.pool, lane.node_id), lane.since, lane.queued)
+        elif lane.level == 0:
+            loaded.set_budget(lane.device_id, lane.budget)
+    for (pool, node), usage in usages(tx).items():
+        loaded.set_usage(label(pool, node), usage)
+    return loaded
+
+
+def label(pool: str, node_id: str) -> str:
+    """Return what a node is called in a tree in memory, which holds several pools."""
+    return f"{pool}:{node_id}"
+
+
+def reweigh(tx: Transaction, now: datetime) -> None:
+    """Take over weights that administrators have changed; who is due more from now on gets no more than the credit."""
+    policy = _policy(tx)
+    own, granted = network.weights(tx), grants.weights(tx)
+    for row in tx.execute(sa.select(_accounts)).all():
+        weight = float(own.get(row.node_id, 1))
+        if weight != row.weight:
+            where = (_accounts.c.pool == row.pool, _accounts.c.node_id == row.node_id)
+            tx.execute(sa.update(_accounts).where(*where).values(weight=weight))
+    for lane in lanes(tx):
+        weight = _weight(lane.node_id, lane.device_id, own, granted)
+        if weight == lane.weight:
+            continue
+        where = (_lanes.c.device_id == lane.device_id, _lanes.c.node_id == lane.node_id)
+        tx.execute(sa.update(_lanes).where(*where).values(weight=weight))
+        changed = msgspec.structs.replace(lane, weight=weight)
+        usage = _usages(tx, lane.pool, [lane.node_id])[lane.node_id]
+        if weight > lane.weight and lane.queued:
+            usage = _clamped(tx, changed, usage, policy, now.timestamp())
+            _write_usage(tx, lane.pool, {lane.node_id: usage})
+            _rekey_nodes(tx, lane.pool, {lane.node_id: usage}, policy)
+        _write_key(tx, changed, usage, policy)
+
+
+def recount(tx: Transaction, waiting: Mapping[tuple[DeviceId, ProjectId], Work], now: datetime) -> int:
+    """Set what waits to what was counted; charges stay as they are.
+
+    Returns:
+        How many lanes were wrong.
+    """
+    true: dict[tuple[str, str], Work] = {}
+    for (device_id, project_id), work in waiting.items():
+        way = _way(tx, device_id, project_id)
+        _add_lanes(tx, device_id, way, now)
+        for node in way:
+            known = true.get((device_id, node), Work())
+            true[device_id, node] = Work(known.jobs + work.jobs, known.seconds + work.seconds)
+    policy, used, wrong = _policy(tx), usages(tx), 0
+    for lane in lanes(tx):
+        work = true.get((lane.device_id, lane.node_id), Work())
+        where = (_lanes.c.device_id == lane.device_id, _lanes.c.node_id == lane.node_id)
+        if lane.queued != work.jobs:
+            wrong += 1
+            since = lane.since if lane.queued else now.timestamp()
+            tx.execute(sa.update(_lanes).where(*where).values(queued=work.jobs, since=since))
+            _write_key(tx, lane, used[lane.pool, lane.node_id], policy)
+        tx.execute(sa.update(_lanes).where(*where).values(seconds=work.seconds))
+    return wrong
+
+
+class _Source:
+    """The tree in the database, as the walk asks for it."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._roots = {row.device_id: row for row in tx.execute(_ROOTS)}
+
+    def roots(self) -> Sequence[tuple[str, str]]:
+        """Return the devices that have work, each with its pool."""
+        return [(row.device_id, row.pool) for row in self._roots.values()]
+
+    def children(self, device: str, parent: str) -> Generator[str]:
+        """Give the nodes below one that have work for a device, the one that is due first."""
+        values = {"device": device, "parent": parent, "most": 1}
+        rows = self._tx.execute(_CHILDREN, values).all()
+        while rows:
+            yield from (row.node_id for row in rows)
+            values |= {"most": _PAGE, "key": rows[-1].key, "since": rows[-1].since, "after": rows[-1].node_id}
+            rows = self._tx.execute(_MORE_CHILDREN, values).all()
+
+    def waiting(self, device: str, since: float) -> Generator[tuple[float, str]]:
+        """Give the projects with work for a device that got nothing since a moment, the longest waiting first."""
+        for row in self._tx.execute(_LATE, {"device": device, "since": since}).all():
+            yield row.since, row.node_id
+
+    def budget(self, device: str) -> float:
+        """Return how much device time is saved up for projects that waited too long, s."""
+        return float(self._roots[device].budget)
+
+    def standing(self, pool: str, path: tuple[str, ...]) -> tuple[float, ...]:
+        """Return the keys of a project's way, with the nodes' own weights."""
+        way, half_life = (pool, *path), _policy(self._tx).half_life
+        rows = self._tx.execute(_STANDING, {"pool": pool, "way": way})
+        keys = {row.node_id: rules.key(Usage(row.value, row.at), row.weight, half_life) for row in rows}
+        return tuple(keys[node] for node in way)
+
+
+def _policy(tx: Transaction) -> Rules:
+    row = tx.execute(_RULES).first()
+    return Rules() if row is None else Rules(*row)
+
+
+def _way(tx: Transaction, device_id: DeviceId, project_id: ProjectId) -> tuple[str, ...]:
+    pool = SIMULATORS if devices.get_by_id(tx, device_id).simulator else QPUS
+    return (pool, *(node.id for node in network.get(tx, project_id).spot.way))
+
+
+def _moved(tx: Transaction, device_id: DeviceId, way: Sequence[str], jobs: int, seconds: float) -> dict[str, Lane]:
+    """Change how many jobs wait on a way, and return its lanes as they are now."""
+    values = {"device": device_id, "way": list(way), "jobs": jobs, "more": seconds}
+    return {row.node_id: Lane(*row) for row in tx.execute(_MOVE, values)}
+
+
+def _add_lanes(tx: Transaction, device_id: DeviceId, way: tuple[str, ...], now: datetime) -> None:
+    """Add what is missing of a way on a device."""
+    own, granted = network.weights(tx, way), grants.weights(tx, way)
+    for level, (parent, node) in enumerate(zip(("", *way[:-1]), way, strict=True)):
+        account = {"pool": way[0], "node_id": node, "weight": float(own.get(node, 1)), "value": 0.0, "at": 0.0}
+        database.insert_if_absent(tx, _accounts, account | {"at": now.timestamp()})
+        row = {"device_id": device_id, "node_id": node, "pool": way[0], "parent_id": parent, "level": level}
+        row |= {"weight": _weight(node, device_id, own, granted), "key": rules.UNUSED, "queued": 0}
+        database.insert_if_absent(tx, _lanes, row | {"seconds": 0.0, "since": 0.0, "budget": 0.0})
+
+
+def _weight(node: str, device_id: str, own: Mapping[str, int], granted: Mapping[tuple[str, str], int]) -> float:
+    """Return a node's weight on a device: its share of the device where one is set, else its own."""
+    return float(granted.get((node, device_id), own.get(node, 1)))
+
+
+def _usages(tx: Transaction, pool: str, nodes: Sequence[str]) -> dict[str, Usage]:
+    """Return what nodes have used, locked where several may charge them at once."""
+    query = _OF_WAY.with_for_update() if tx.skips_locked else _OF_WAY
+    rows = tx.execute(query, {"pool": pool, "way": list(nodes)})
+    return {row.node_id: Usage(row.value, row.at) for row in rows}
+
+
+def _clamped(tx: Transaction, lane: Lane, usage: Usage, policy: Rules, moment: float) -> Usage:
+    """Return the usage with which a node begins to compete on a device."""
+    least, weights = _competition(tx, lane, policy)
+    return usage if least is None else rules.clamped(usage, lane.weight, least, weights, moment, policy)
+
+
+def _competition(tx: Transaction, lane: Lane, policy: Rules) -> tuple[float | None, float]:
+    """Return the key of the least served sibling with work, and the sum of the siblings' weights."""
+    if not lane.parent_id:
+        rivals = [row.pool for row in tx.execute(_ROOTS) if row.pool != lane.pool]
+        used = {pool: _usages(tx, pool, [pool])[pool] for pool in rivals}
+        keys = [rules.key(usage, 1.0, policy.half_life) for usage in used.values()]
+        return (min(keys) if keys else None), 1.0 + len(used)
+    values = {"device": lane.device_id, "parent": lane.parent_id, "node": lane.node_id}
+    least = tx.execute(_LEAST_OTHER, values).scalar()
+    return least, float(tx.execute(_WEIGHTS, values).scalar() or 0.0) if least is not None else 0.0
+
+
+def _charge(tx: Transaction, way: tuple[str, ...], cost: float, moment: datetime) -> Rules:
+    """Charge a project and all above it as of a moment, and put them in their new places; return the policy."""
+    policy = _policy(tx)
+    known = _usages(tx, way[0], way)
+    new = {node: rules.charged(usage, cost, moment.timestamp(), policy.half_life) for node, usage in known.items()}
+    _write_usage(tx, way[0], new)
+    _rekey_nodes(tx, way[0], new, policy)
+    return policy
+
+
+def _write_usage(tx: Transaction, pool: str, new: Mapping[str, Usage]) -> None:
+    rows = [{"p": pool, "n": node, "v": usage.value, "t": usage.at} for node, usage in new.items()]
+    if rows:
+        tx.execute(_SET_USAGE, rows)
+
+
+def _rekey_nodes(tx: Transaction, pool: str, used: Mapping[str, Usage], policy: Rules) -> None:
+    """Put nodes into their places on all devices on which they have work."""
+    rows = [
+        {"d": row.device_id, "n": row.node_id, "k": rules.key(used[row.node_id], row.weight, policy.half_life)}
+        for row in tx.execute(_LANES_OF_WAY, {"way": list(used), "pool": pool})
+    ]
+    if rows:
+        tx.execute(_SET_KEY, rows)
+
+
+def _write_key(tx: Transaction, lane: Lane, usage: Usage, policy: Rules) -> None:
+    key = rules.key(usage, lane.weight, policy.half_life)
+    tx.execute(_SET_KEY, {"d": lane.device_id, "n": lane.node_id, "k": key})
+
+
+def _rekey(tx: Transaction, policy: Rules) -> None:
+    """Put everybody into their places anew."""
+    used = usages(tx)
+    for lane in lanes(tx):
+        _write_key(tx, lane, used[lane.pool, lane.node_id], policy)
