@@ -189,15 +189,15 @@ _WORK: Final = sa.select(_lanes.c.queued, _lanes.c.seconds).where(
 
 def set_rules(tx: Transaction, policy: Rules, now: datetime) -> None:
     """Write the numbers of the policy; where they change, everybody's place is worked out anew."""
-    known = _policy(tx)
-    values = msgspec.structs.asdict(policy)
-    if not database.insert_if_absent(tx, _rules, {"number": 1} | values) and known != policy:
+    known, values = _policy(tx), msgspec.structs.asdict(policy)
+    if not database.insert_if_absent(tx, _rules, {"number": 1} | values):
         tx.execute(sa.update(_rules).values(**values))
-        for account in tx.execute(sa.select(_accounts)).all():
-            usage = Usage(account.value, account.at)
-            faded = Usage(usage.now(now.timestamp(), known.half_life), max(account.at, now.timestamp()))
-            _write_usage(tx, account.pool, {account.node_id: faded})
-        _rekey(tx, policy)
+    if known == policy:
+        return
+    for (pool, node), used in usages(tx).items():
+        moment = max(used.at, now.timestamp())
+        _write_usage(tx, pool, {node: Usage(used.now(moment, known.half_life), moment)})
+    _rekey(tx, policy)
 
 
 def enter(tx: Transaction, device_id: DeviceId, project_id: ProjectId, seconds: float, now: datetime) -> None:

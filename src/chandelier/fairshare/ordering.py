@@ -4,6 +4,11 @@
 import heapq
 import math
 from collections.abc import Callable, Generator
+from typing import Final
+
+#: What is compared first, and what decides between equals; neither ever becomes less without `put`.
+Rank = tuple[float, float]
+_LAST: Final[Rank] = (math.inf, math.inf)
 
 
 class Order:
@@ -16,17 +21,17 @@ class Order:
     __slots__ = ("_entries", "_heap")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, str]] = []
-        self._entries: dict[str, float] = {}  # the one entry of each name that counts
+        self._heap: list[tuple[Rank, str]] = []
+        self._entries: dict[str, Rank] = {}  # the one entry of each name that counts
 
-    def put(self, name: str, rank: float) -> None:
+    def put(self, name: str, rank: Rank) -> None:
         """Enter a name, or lower its rank; where its entry says as little already, nothing changes."""
         entry = self._entries.get(name)
         if entry is None or rank < entry:
             self._entries[name] = rank
             heapq.heappush(self._heap, (rank, name))
 
-    def first(self, rank: Callable[[str], float | None], most: float = math.inf) -> Generator[str]:
+    def first(self, rank: Callable[[str], Rank | None], most: Rank = _LAST) -> Generator[str]:
         """Give names, the least rank first, those of one rank by the alphabet; close it before the next change.
 
         Args:
@@ -34,7 +39,7 @@ class Order:
             most: Ranks above it are not looked at.
         """
         heap, entries = self._heap, self._entries
-        given: list[tuple[float, str]] = []
+        given: list[tuple[Rank, str]] = []
         try:
             while heap and heap[0][0] <= most:
                 top = heap[0]

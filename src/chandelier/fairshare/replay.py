@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to jobs in which order, if a queue is left to itself: for forecasts and experiments, in simulated time."""
+"""What becomes of jobs, and when, if a queue is left to itself: for forecasts and experiments, in simulated time."""
 
 import heapq
 import itertools
 import math
 from collections import deque
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from typing import Protocol
 
 import msgspec
@@ -64,6 +64,8 @@ def replay(
     jobs: Iterable[Job],
     *,
     waiting: Iterable[Job] = (),
+    oldest: Callable[[str, str], Job] | None = None,
+    devices: Collection[str] = (),
     running: Iterable[Run] = (),
     since: float = 0.0,
     workers: int = 1,
@@ -78,6 +80,9 @@ def replay(
     Args:
         jobs: Those that come, the first first; there may be no end of them.
         waiting: Those that the queue knows already, the oldest first.
+        oldest: Takes the oldest of those that the queue knows and `waiting` leaves out, by device and project; they
+            come before those of `jobs`.
+        devices: Those on which such jobs wait.
         running: Those that began before, and were charged.
         since: When it begins, s.
         workers: How many jobs may run at once.
@@ -85,6 +90,7 @@ def replay(
         looks: Moments at which the queue may choose differently although nothing comes or ends.
     """
     floor = _Floor(workers, frozenset(serial), running, looks)
+    floor.open(devices, oldest)
     for job in waiting:
         floor.put(job)
     coming = iter(jobs)
@@ -111,6 +117,7 @@ class _Floor:
     def __init__(self, workers: int, serial: frozenset[str], running: Iterable[Run], looks: Iterable[float]) -> None:
         self._idle = workers
         self._serial = serial
+        self._oldest: Callable[[str, str], Job] | None = None
         self._lines: dict[tuple[str, str], deque[Job]] = {}
         self._free: set[str] = set()  # devices that jobs were put on, without those that are serial and run one
         self._busy: set[str] = set()
@@ -119,6 +126,11 @@ class _Floor:
         heapq.heapify(self._events)
         for run in running:
             self._occupy(run)
+
+    def open(self, devices: Collection[str], oldest: Callable[[str, str], Job] | None) -> None:
+        """Know of devices on which jobs wait, and how to take the oldest of those that were not put here."""
+        self._oldest = oldest
+        self._free.update(device for device in devices if device not in self._busy)
 
     def put(self, job: Job) -> None:
         """Let a job wait behind those of its project on its device."""
@@ -132,7 +144,8 @@ class _Floor:
 
     def begin(self, choice: Choice, moment: float) -> Run:
         """Take the oldest job of who was chosen."""
-        job = self._lines[choice.device, choice.project].popleft()
+        line = self._lines.get((choice.device, choice.project))
+        job = line.popleft() if line or self._oldest is None else self._oldest(choice.device, choice.project)
         run = Run(job, moment, moment + job.cost, choice.guarded)
         self._occupy(run)
         return run

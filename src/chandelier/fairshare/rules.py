@@ -54,7 +54,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     def now(self, moment: float, half_life: float) -> float:
         """Return what counts of it at a moment, s; before `at`, what counted then."""
-        return self.value * math.exp2(-max(0.0, moment - self.at) / half_life)
+        return self.value * math.exp2((self.at - moment) / half_life) if moment > self.at else self.value
 
 
 def cost(seconds: float) -> float:
@@ -188,7 +188,8 @@ def _late(source: Source, device: str, since: float, allowed: Allowed) -> tuple[
 
 def _walk(source: Source, device: str, above: tuple[str, ...], levels: int, allowed: Allowed) -> tuple[str, ...] | None:
     """Return the way on to the project that is due, or None if none below may go."""
-    with contextlib.closing(source.children(device, above[-1])) as children:
+    children = source.children(device, above[-1])
+    try:
         for node in children:
             way = (*above, node)
             if len(way) <= levels:
@@ -197,4 +198,6 @@ def _walk(source: Source, device: str, above: tuple[str, ...], levels: int, allo
                     return found
             elif allowed(device, node):
                 return way
+    finally:
+        children.close()
     return None

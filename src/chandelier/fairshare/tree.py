@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
 from chandelier.fairshare import rules
-from chandelier.fairshare.ordering import Order
+from chandelier.fairshare.ordering import Order, Rank
 from chandelier.fairshare.rules import Allowed, Choice, Rules, Usage
 
 #: Weight of a node: its own, or where a device is named, the one it has there.
@@ -32,7 +32,7 @@ class _Lane:
     Attributes:
         weights: Sum of the weights of all below.
         due: Those below that have work, the one that is due first; a pool's projects are in `waiting` besides.
-        since: Since when a project with work has got nothing.
+        since: Since when it has work and has got nothing; decides between siblings that are due alike.
         budget: Of a pool: what is saved up for projects that waited too long, s.
     """
 
@@ -105,7 +105,7 @@ class Tree:
             if lane.queued == jobs:
                 self._begin(lane, moment)
         if lanes[-1].queued == jobs:
-            self._waits(lanes, moment)
+            self._waits(lanes)
 
     def leave(self, device: str, project: str) -> None:
         """Take a job of a project out of a device's queue."""
@@ -117,8 +117,9 @@ class Tree:
         lanes = self._lanes[choice.device, choice.project]
         for lane in lanes:
             lane.queued -= 1
+            lane.since = moment
         self.charge(choice.project, cost, moment)
-        self._waits(lanes, moment)
+        self._waits(lanes)
         lanes[0].budget = saved(lanes[0].budget, cost, self.rules, guarded=choice.guarded)
 
     def charge(self, project: str, cost: float, moment: float) -> None:
@@ -155,11 +156,11 @@ class Tree:
     def waiting(self, device: str, since: float) -> Generator[tuple[float, str]]:
         """Give the projects with work for a device that got nothing since a moment, the longest waiting first."""
 
-        def rank(project: str) -> float | None:
+        def rank(project: str) -> Rank | None:
             lane = self._lanes[device, project][-1]
-            return lane.since if lane.queued else None
+            return (lane.since, 0.0) if lane.queued else None
 
-        with contextlib.closing(self._roots[device].waiting.first(rank, since)) as projects:
+        with contextlib.closing(self._roots[device].waiting.first(rank, (since, 0.0))) as projects:
             for project in projects:
                 yield self._lanes[device, project][-1].since, project
 
@@ -183,9 +184,9 @@ class Tree:
     def _due(self, parent: _Lane) -> Generator[str]:
         below, half_life = parent.below, self.rules.half_life
 
-        def rank(name: str) -> float | None:
+        def rank(name: str) -> Rank | None:
             lane = below[name]
-            return rules.key(lane.node.usage, lane.weight, half_life) if lane.queued else None
+            return (rules.key(lane.node.usage, lane.weight, half_life), lane.since) if lane.queued else None
 
         return parent.due.first(rank)
 
@@ -193,14 +194,17 @@ class Tree:
         """Let a node compete on a device; if it had no work on any, not further behind its siblings than the credit."""
         if not any(each.queued for each in lane.node.lanes.values() if each is not lane):
             self._clamp(lane, moment)
+        lane.since = moment
         if lane.above is not None:
-            lane.above.due.put(lane.name, rules.key(lane.node.usage, lane.weight, self.rules.half_life))
+            lane.above.due.put(lane.name, self._rank(lane))
 
-    def _waits(self, lanes: Sequence[_Lane], moment: float) -> None:
-        """Note that a project gets, or begins to wait for, something now."""
-        lanes[-1].since = moment
+    def _waits(self, lanes: Sequence[_Lane]) -> None:
+        """Enter a project that has work among those that may wait too long."""
         if lanes[-1].queued:
-            lanes[0].waiting.put(lanes[-1].name, moment)
+            lanes[0].waiting.put(lanes[-1].name, (lanes[-1].since, 0.0))
+
+    def _rank(self, lane: _Lane) -> Rank:
+        return rules.key(lane.node.usage, lane.weight, self.rules.half_life), lane.since
 
     def _clamp(self, lane: _Lane, moment: float) -> None:
         least, weights = (
@@ -231,7 +235,7 @@ class Tree:
         """Enter a node anew where it may be due sooner than it was."""
         for lane in node.lanes.values():
             if lane.queued and lane.above is not None:
-                lane.above.due.put(lane.name, rules.key(node.usage, lane.weight, self.rules.half_life))
+                lane.above.due.put(lane.name, self._rank(lane))
 
 
 def saved(budget: float, cost: float, policy: Rules, *, guarded: bool) -> float:
