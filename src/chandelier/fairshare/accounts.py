@@ -6,7 +6,9 @@ whatever dies when. An index holds the nodes that have work on a device in the o
 choosing costs a few probes, however many jobs wait.
 """
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -113,78 +115,106 @@ class Lane(msgspec.Struct, frozen=True):
     budget: float
 
 
+#: Ways never change, and no id is used twice.
+_WAYS: Final[dict[tuple[str, str], tuple[str, ...]]] = {}
+_MOST_WAYS: Final = 100_000
+
 # Built once, because each job runs them.
-_RULES: Final = sa.select(*(_rules.c[name] for name in Rules.__struct_fields__))
+# There is one row of rules, or none: then the defaults hold.
+_ANY: Final = sa.true()
+_POLICY: Final = tuple(_rules.c[name] for name in Rules.__struct_fields__)
+_LANE: Final = tuple(_lanes.c[name] for name in Lane.__struct_fields__)
 _WAY: Final[sa.BindParameter[Any]] = sa.bindparam("way", expanding=True)
-_OF_WAY: Final = sa.select(_accounts.c.node_id, _accounts.c.value, _accounts.c.at).where(
-    _accounts.c.pool == sa.bindparam("pool"), _accounts.c.node_id.in_(_WAY)
+# Written into the statements: an index of a condition serves no parameter.
+_NONE: Final[sa.ColumnElement[int]] = sa.literal_column("0")
+_WITH_WORK: Final = (_lanes.c.device_id == sa.bindparam("device"), _lanes.c.queued > _NONE)
+_OF_WAY: Final = (
+    sa.select(_accounts, *_POLICY)
+    .select_from(_accounts.join(_rules, _ANY, isouter=True))
+    .where(_accounts.c.pool == sa.bindparam("pool"), _accounts.c.node_id.in_(_WAY))
 )
 _SET_USAGE: Final = (
     sa.update(_accounts)
     .where(_accounts.c.pool == sa.bindparam("p"), _accounts.c.node_id == sa.bindparam("n"))
     .values(value=sa.bindparam("v"), at=sa.bindparam("t"))
 )
-_LANES_OF_WAY: Final = sa.select(_lanes.c.device_id, _lanes.c.node_id, _lanes.c.weight).where(
-    _lanes.c.node_id.in_(_WAY), _lanes.c.pool == sa.bindparam("pool"), _lanes.c.queued > 0
+_LANES_OF_WAY: Final = sa.select(*_LANE).where(
+    _lanes.c.node_id.in_(_WAY), _lanes.c.pool == sa.bindparam("pool"), _lanes.c.queued > _NONE
 )
-_SET_KEY: Final = (
+_SET_LANE: Final = (
     sa.update(_lanes)
     .where(_lanes.c.device_id == sa.bindparam("d"), _lanes.c.node_id == sa.bindparam("n"))
-    .values(key=sa.bindparam("k"))
+    .values(key=sa.bindparam("k"), since=sa.bindparam("s"), budget=sa.bindparam("b"))
 )
 _MOVE: Final = (
     sa.update(_lanes)
     .where(_lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id.in_(_WAY))
     .values(queued=_lanes.c.queued + sa.bindparam("jobs"), seconds=_lanes.c.seconds + sa.bindparam("more"))
-    .returning(*(_lanes.c[name] for name in Lane.__struct_fields__))
-)
-_SINCE: Final = (
-    sa.update(_lanes)
-    .where(_lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id.in_(_WAY))
-    .values(since=sa.bindparam("s"))
-)
-_BUDGET: Final = (
-    sa.update(_lanes)
-    .where(_lanes.c.device_id == sa.bindparam("d"), _lanes.c.node_id == sa.bindparam("n"))
-    .values(budget=sa.bindparam("b"))
-)
-_WITH_WORK: Final = (_lanes.c.device_id == sa.bindparam("device"), _lanes.c.queued > 0)
-_ROOTS: Final = sa.select(_lanes.c.device_id, _lanes.c.pool, _lanes.c.budget).where(
-    _lanes.c.parent_id == "", _lanes.c.queued > 0
+    .returning(*_LANE)
 )
 _CHILDREN: Final = (
     sa.select(_lanes.c.node_id, _lanes.c.key, _lanes.c.since)
-    .where(*_WITH_WORK, _lanes.c.parent_id == sa.bindparam("parent"))
+    .where(
+        *_WITH_WORK,
+        _lanes.c.parent_id == sa.bindparam("parent"),
+        sa.tuple_(_lanes.c.key, _lanes.c.since, _lanes.c.node_id)
+        > sa.tuple_(sa.bindparam("key"), sa.bindparam("since"), sa.bindparam("after")),
+    )
     .order_by(_lanes.c.key, _lanes.c.since, _lanes.c.node_id)
-    .limit(sa.bindparam("most"))
-)
-_MORE_CHILDREN: Final = _CHILDREN.where(
-    sa.tuple_(_lanes.c.key, _lanes.c.since, _lanes.c.node_id)
-    > sa.tuple_(sa.bindparam("key"), sa.bindparam("since"), sa.bindparam("after"))
+    .limit(_PAGE)
 )
 _LATE: Final = (
     sa.select(_lanes.c.since, _lanes.c.node_id)
-    .where(*_WITH_WORK, _lanes.c.level == _PROJECT, _lanes.c.since <= sa.bindparam("since"))
+    .where(*_WITH_WORK, _lanes.c.level == sa.literal_column(str(_PROJECT)), _lanes.c.since <= sa.bindparam("since"))
     .order_by(_lanes.c.since, _lanes.c.node_id)
 )
+_ACTIVE_POOLS: Final = sa.select(_lanes.c.pool).where(_lanes.c.parent_id == "", _lanes.c.queued > _NONE).distinct()
 _LEAST_OTHER: Final = sa.select(sa.func.min(_lanes.c.key)).where(
     *_WITH_WORK, _lanes.c.parent_id == sa.bindparam("parent"), _lanes.c.node_id != sa.bindparam("node")
 )
 _WEIGHTS: Final = sa.select(sa.func.sum(_lanes.c.weight)).where(
     _lanes.c.device_id == sa.bindparam("device"), _lanes.c.parent_id == sa.bindparam("parent")
 )
-_STANDING: Final = sa.select(_accounts.c.node_id, _accounts.c.weight, _accounts.c.value, _accounts.c.at).where(
-    _accounts.c.pool == sa.bindparam("pool"), _accounts.c.node_id.in_(_WAY)
-)
 _ELSEWHERE: Final = sa.select(_lanes.c.node_id).where(
     _lanes.c.node_id.in_(_WAY),
     _lanes.c.pool == sa.bindparam("pool"),
     _lanes.c.device_id != sa.bindparam("device"),
-    _lanes.c.queued > 0,
+    _lanes.c.queued > _NONE,
 )
 _WORK: Final = sa.select(_lanes.c.queued, _lanes.c.seconds).where(
     _lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id == sa.bindparam("node")
 )
+
+
+def _roots() -> sa.Select[*tuple[Any, ...]]:
+    """Return what asks for the devices that have work, each with who is due there, in one statement."""
+    root = _lanes.alias("root")
+
+    def due(parent: Any, name: str) -> sa.ScalarSelect[Any]:
+        below = _lanes.alias(name)
+        query = sa.select(below.c.node_id).where(
+            below.c.device_id == root.c.device_id, below.c.parent_id == parent, below.c.queued > _NONE
+        )
+        order = (below.c.key, below.c.since, below.c.node_id)
+        return query.order_by(*order).limit(1).correlate(root).scalar_subquery()
+
+    def way(name: str) -> list[sa.ScalarSelect[Any]]:
+        found: list[Any] = [root.c.node_id]
+        for level in rules.LEVELS:
+            found.append(due(found[-1], f"{name}_{level}"))
+        return found[1:]
+
+    late = _lanes.alias("late")
+    longest = sa.select(sa.func.min(late.c.since)).where(
+        late.c.device_id == root.c.device_id, late.c.queued > _NONE, late.c.level == sa.literal_column(str(_PROJECT))
+    )
+    columns = [root.c.device_id, root.c.pool, root.c.budget, longest.correlate(root).scalar_subquery().label("longest")]
+    columns += [each.label(level) for level, each in zip(rules.LEVELS, way("due"), strict=True)]
+    there = root.join(_rules, _ANY, isouter=True)
+    return sa.select(*columns, *_POLICY).select_from(there).where(root.c.parent_id == "", root.c.queued > _NONE)
+
+
+_ROOTS: Final = _roots()
 
 
 def set_rules(tx: Transaction, policy: Rules, now: datetime) -> None:
@@ -207,23 +237,21 @@ def enter(tx: Transaction, device_id: DeviceId, project_id: ProjectId, seconds: 
         seconds: What it is expected to take, s.
     """
     way = _way(tx, device_id, project_id)
-    lanes = _moved(tx, device_id, way, 1, seconds)
-    if len(lanes) < len(way):
+    found = _moved(tx, device_id, way, 1, seconds)
+    if len(found) < len(way):
         _add_lanes(tx, device_id, way, now)
-        lanes |= _moved(tx, device_id, tuple(node for node in way if node not in lanes), 1, seconds)
-    begun = [node for node in way if lanes[node].queued == 1]
+        found |= _moved(tx, device_id, [node for node in way if node not in found], 1, seconds)
+    begun = [node for node in way if found[node].queued == 1]
     if not begun:
         return
-    policy, pool = _policy(tx), way[0]
-    usages = _usages(tx, pool, begun)
-    there = {row[0] for row in tx.execute(_ELSEWHERE, {"way": begun, "pool": pool, "device": device_id})}
+    policy, used = _standing(tx, way[0], begun)
+    there = {row[0] for row in tx.execute(_ELSEWHERE, {"way": begun, "pool": way[0], "device": device_id})}
+    new: dict[str, Usage] = {}
     for node in begun:
-        lane = lanes[node]
         if node not in there:
-            usages[node] = _clamped(tx, lane, usages[node], policy, now.timestamp())
-        _write_key(tx, lane, usages[node], policy)
-    _write_usage(tx, pool, {node: usages[node] for node in begun if node not in there})
-    tx.execute(_SINCE, {"device": device_id, "way": begun, "s": now.timestamp()})
+            new[node] = _clamped(tx, found[node], used[node], policy, now.timestamp())
+    _write_usage(tx, way[0], {node: usage for node, usage in new.items() if usage != used[node]})
+    _write_lanes(tx, (found[node] for node in begun), used | new, policy, since=now)
 
 
 def leave(tx: Transaction, device_id: DeviceId, project_id: ProjectId, seconds: float) -> None:
@@ -247,18 +275,21 @@ def start(
         guarded: It goes because its project waited too long.
     """
     way = _way(tx, device_id, project_id)
-    lanes = _moved(tx, device_id, way, -1, -seconds)
+    found = _moved(tx, device_id, way, -1, -seconds)
     cost = rules.cost(seconds)
-    policy = _charge(tx, way, cost, now)
-    tx.execute(_SINCE, {"device": device_id, "way": way, "s": now.timestamp()})
-    budget = tree.saved(lanes[way[0]].budget, cost, policy, guarded=guarded)
-    tx.execute(_BUDGET, {"d": device_id, "n": way[0], "b": budget})
+    policy, new = _charge(tx, way, cost, now)
+    root = found[way[0]]
+    found[way[0]] = msgspec.structs.replace(root, budget=tree.saved(root.budget, cost, policy, guarded=guarded))
+    _write_lanes(tx, found.values(), new, policy, since=now)
+    _write_lanes(tx, (lane for lane in _active(tx, way) if lane.device_id != device_id), new, policy)
 
 
 def correct(tx: Transaction, device_id: DeviceId, project_id: ProjectId, difference: float, began: datetime) -> None:
     """Charge a project more, or less, for a job that began at a moment."""
     if difference:
-        _charge(tx, _way(tx, device_id, project_id), difference, began)
+        way = _way(tx, device_id, project_id)
+        policy, new = _charge(tx, way, difference, began)
+        _write_lanes(tx, _active(tx, way), new, policy)
 
 
 def choose(
@@ -266,7 +297,9 @@ def choose(
 ) -> Choice | None:
     """Return who goes next on any of some devices, or None; only a look, which changes nothing."""
     source = _Source(tx)
-    return rules.choose(source, devices, now.timestamp(), _policy(tx), allowed) if source.roots() else None
+    if source.policy is None:
+        return None
+    return rules.choose(source, devices, now.timestamp(), source.policy, allowed)
 
 
 def waiting(tx: Transaction, device_id: str, node_id: str) -> Work:
@@ -334,12 +367,13 @@ def reweigh(tx: Transaction, now: datetime) -> None:
         where = (_lanes.c.device_id == lane.device_id, _lanes.c.node_id == lane.node_id)
         tx.execute(sa.update(_lanes).where(*where).values(weight=weight))
         changed = msgspec.structs.replace(lane, weight=weight)
-        usage = _usages(tx, lane.pool, [lane.node_id])[lane.node_id]
+        _, used = _standing(tx, lane.pool, [lane.node_id])
         if weight > lane.weight and lane.queued:
-            usage = _clamped(tx, changed, usage, policy, now.timestamp())
-            _write_usage(tx, lane.pool, {lane.node_id: usage})
-            _rekey_nodes(tx, lane.pool, {lane.node_id: usage}, policy)
-        _write_key(tx, changed, usage, policy)
+            new = {lane.node_id: _clamped(tx, changed, used[lane.node_id], policy, now.timestamp())}
+            _write_usage(tx, lane.pool, new)
+            _write_lanes(tx, _active(tx, (lane.pool, lane.node_id)), used | new, policy)
+        else:
+            _write_lanes(tx, [changed], used, policy)
 
 
 def recount(tx: Transaction, waiting: Mapping[tuple[DeviceId, ProjectId], Work], now: datetime) -> int:
@@ -361,9 +395,9 @@ def recount(tx: Transaction, waiting: Mapping[tuple[DeviceId, ProjectId], Work],
         where = (_lanes.c.device_id == lane.device_id, _lanes.c.node_id == lane.node_id)
         if lane.queued != work.jobs:
             wrong += 1
-            since = lane.since if lane.queued else now.timestamp()
-            tx.execute(sa.update(_lanes).where(*where).values(queued=work.jobs, since=since))
-            _write_key(tx, lane, used[lane.pool, lane.node_id], policy)
+            tx.execute(sa.update(_lanes).where(*where).values(queued=work.jobs))
+            there = {lane.node_id: used[lane.pool, lane.node_id]}
+            _write_lanes(tx, [lane], there, policy, since=None if lane.queued else now)
         tx.execute(sa.update(_lanes).where(*where).values(seconds=work.seconds))
     return wrong
 
@@ -373,7 +407,15 @@ class _Source:
 
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
-        self._roots = {row.device_id: row for row in tx.execute(_ROOTS)}
+        rows = tx.execute(_ROOTS).all()
+        self._roots = {row.device_id: row for row in rows}
+        self.policy = _policy_in(rows[0]) if rows else None
+        #: Who is due below a node of a device, as far as the first statement told.
+        self._due = {
+            (row.device_id, parent): node
+            for row in rows
+            for parent, node in itertools.pairwise((row.pool, *(getattr(row, level) for level in rules.LEVELS)))
+        }
 
     def roots(self) -> Sequence[tuple[str, str]]:
         """Return the devices that have work, each with its pool."""
@@ -381,17 +423,19 @@ class _Source:
 
     def children(self, device: str, parent: str) -> Generator[str]:
         """Give the nodes below one that have work for a device, the one that is due first."""
-        values = {"device": device, "parent": parent, "most": 1}
-        rows = self._tx.execute(_CHILDREN, values).all()
-        while rows:
-            yield from (row.node_id for row in rows)
-            values |= {"most": _PAGE, "key": rows[-1].key, "since": rows[-1].since, "after": rows[-1].node_id}
-            rows = self._tx.execute(_MORE_CHILDREN, values).all()
+        first = self._due.get((device, parent))
+        if first is not None:
+            yield first
+        values = {"device": device, "parent": parent, "key": -math.inf, "since": 0.0, "after": ""}
+        while rows := self._tx.execute(_CHILDREN, values).all():
+            yield from (row.node_id for row in rows if row.node_id != first)
+            values |= {"key": rows[-1].key, "since": rows[-1].since, "after": rows[-1].node_id}
 
     def waiting(self, device: str, since: float) -> Generator[tuple[float, str]]:
         """Give the projects with work for a device that got nothing since a moment, the longest waiting first."""
-        for row in self._tx.execute(_LATE, {"device": device, "since": since}).all():
-            yield row.since, row.node_id
+        if self._roots[device].longest <= since:
+            for row in self._tx.execute(_LATE, {"device": device, "since": since}).all():
+                yield row.since, row.node_id
 
     def budget(self, device: str) -> float:
         """Return how much device time is saved up for projects that waited too long, s."""
@@ -399,26 +443,43 @@ class _Source:
 
     def standing(self, pool: str, path: tuple[str, ...]) -> tuple[float, ...]:
         """Return the keys of a project's way, with the nodes' own weights."""
-        way, half_life = (pool, *path), _policy(self._tx).half_life
-        rows = self._tx.execute(_STANDING, {"pool": pool, "way": way})
-        keys = {row.node_id: rules.key(Usage(row.value, row.at), row.weight, half_life) for row in rows}
+        way = (pool, *path)
+        policy, found = _policy(self._tx), self._tx.execute(_OF_WAY, {"pool": pool, "way": way})
+        keys = {row.node_id: rules.key(Usage(row.value, row.at), row.weight, policy.half_life) for row in found}
         return tuple(keys[node] for node in way)
 
 
 def _policy(tx: Transaction) -> Rules:
-    row = tx.execute(_RULES).first()
-    return Rules() if row is None else Rules(*row)
+    row = tx.execute(sa.select(*_POLICY)).first()
+    return Rules() if row is None else _policy_in(row)
+
+
+def _policy_in(row: sa.Row[*tuple[Any, ...]]) -> Rules:
+    """Return the policy that stands beside a row; it is joined to it where each job pays for every statement."""
+    return Rules() if row.half_life is None else Rules(*(getattr(row, name) for name in Rules.__struct_fields__))
 
 
 def _way(tx: Transaction, device_id: DeviceId, project_id: ProjectId) -> tuple[str, ...]:
-    pool = SIMULATORS if devices.get_by_id(tx, device_id).simulator else QPUS
-    return (pool, *(node.id for node in network.get(tx, project_id).spot.way))
+    """Return the way from a device's pool to a project."""
+    way = _WAYS.get((device_id, project_id))
+    if way is None:
+        pool = SIMULATORS if devices.get_by_id(tx, device_id).simulator else QPUS
+        way = (pool, *(node.id for node in network.get(tx, project_id).spot.way))
+        if len(_WAYS) >= _MOST_WAYS:
+            _WAYS.clear()
+        _WAYS[device_id, project_id] = way
+    return way
 
 
 def _moved(tx: Transaction, device_id: DeviceId, way: Sequence[str], jobs: int, seconds: float) -> dict[str, Lane]:
     """Change how many jobs wait on a way, and return its lanes as they are now."""
     values = {"device": device_id, "way": list(way), "jobs": jobs, "more": seconds}
     return {row.node_id: Lane(*row) for row in tx.execute(_MOVE, values)}
+
+
+def _active(tx: Transaction, way: Sequence[str]) -> list[Lane]:
+    """Return the lanes of nodes of one pool, named first, that have work."""
+    return [Lane(*row) for row in tx.execute(_LANES_OF_WAY, {"way": list(way), "pool": way[0]})]
 
 
 def _add_lanes(tx: Transaction, device_id: DeviceId, way: tuple[str, ...], now: datetime) -> None:
@@ -437,11 +498,11 @@ def _weight(node: str, device_id: str, own: Mapping[str, int], granted: Mapping[
     return float(granted.get((node, device_id), own.get(node, 1)))
 
 
-def _usages(tx: Transaction, pool: str, nodes: Sequence[str]) -> dict[str, Usage]:
-    """Return what nodes have used, locked where several may charge them at once."""
-    query = _OF_WAY.with_for_update() if tx.skips_locked else _OF_WAY
-    rows = tx.execute(query, {"pool": pool, "way": list(nodes)})
-    return {row.node_id: Usage(row.value, row.at) for row in rows}
+def _standing(tx: Transaction, pool: str, nodes: Sequence[str]) -> tuple[Rules, dict[str, Usage]]:
+    """Return the policy and what nodes have used, locked where several may charge them at once."""
+    query = _OF_WAY.with_for_update(of=_accounts) if tx.skips_locked else _OF_WAY
+    rows = tx.execute(query, {"pool": pool, "way": list(nodes)}).all()
+    return _policy_in(rows[0]), {row.node_id: Usage(row.value, row.at) for row in rows}
 
 
 def _clamped(tx: Transaction, lane: Lane, usage: Usage, policy: Rules, moment: float) -> Usage:
@@ -453,23 +514,21 @@ def _clamped(tx: Transaction, lane: Lane, usage: Usage, policy: Rules, moment: f
 def _competition(tx: Transaction, lane: Lane, policy: Rules) -> tuple[float | None, float]:
     """Return the key of the least served sibling with work, and the sum of the siblings' weights."""
     if not lane.parent_id:
-        rivals = [row.pool for row in tx.execute(_ROOTS) if row.pool != lane.pool]
-        used = {pool: _usages(tx, pool, [pool])[pool] for pool in rivals}
-        keys = [rules.key(usage, 1.0, policy.half_life) for usage in used.values()]
-        return (min(keys) if keys else None), 1.0 + len(used)
+        rivals = [row[0] for row in tx.execute(_ACTIVE_POOLS) if row[0] != lane.pool]
+        keys = [rules.key(_standing(tx, pool, [pool])[1][pool], 1.0, policy.half_life) for pool in rivals]
+        return (min(keys) if keys else None), 1.0 + len(rivals)
     values = {"device": lane.device_id, "parent": lane.parent_id, "node": lane.node_id}
     least = tx.execute(_LEAST_OTHER, values).scalar()
     return least, float(tx.execute(_WEIGHTS, values).scalar() or 0.0) if least is not None else 0.0
 
 
-def _charge(tx: Transaction, way: tuple[str, ...], cost: float, moment: datetime) -> Rules:
-    """Charge a project and all above it as of a moment, and put them in their new places; return the policy."""
-    policy = _policy(tx)
-    known = _usages(tx, way[0], way)
-    new = {node: rules.charged(usage, cost, moment.timestamp(), policy.half_life) for node, usage in known.items()}
+def _charge(tx: Transaction, way: tuple[str, ...], cost: float, moment: datetime) -> tuple[Rules, dict[str, Usage]]:
+    """Charge a project and all above it as of a moment; return the policy, and what they have used now."""
+    policy, known = _standing(tx, way[0], way)
+    stamp = moment.timestamp()
+    new = {node: rules.charged(usage, cost, stamp, policy.half_life) for node, usage in known.items()}
     _write_usage(tx, way[0], new)
-    _rekey_nodes(tx, way[0], new, policy)
-    return policy
+    return policy, new
 
 
 def _write_usage(tx: Transaction, pool: str, new: Mapping[str, Usage]) -> None:
@@ -478,23 +537,35 @@ def _write_usage(tx: Transaction, pool: str, new: Mapping[str, Usage]) -> None:
         tx.execute(_SET_USAGE, rows)
 
 
-def _rekey_nodes(tx: Transaction, pool: str, used: Mapping[str, Usage], policy: Rules) -> None:
-    """Put nodes into their places on all devices on which they have work."""
+def _write_lanes(
+    tx: Transaction,
+    changed: Iterable[Lane],
+    used: Mapping[str, Usage],
+    policy: Rules,
+    *,
+    since: datetime | None = None,
+) -> None:
+    """Put nodes into their places by what they have used.
+
+    Args:
+        since: When they got something, or began to wait; None where neither is so.
+    """
     rows = [
-        {"d": row.device_id, "n": row.node_id, "k": rules.key(used[row.node_id], row.weight, policy.half_life)}
-        for row in tx.execute(_LANES_OF_WAY, {"way": list(used), "pool": pool})
+        {
+            "d": lane.device_id,
+            "n": lane.node_id,
+            "k": rules.key(used[lane.node_id], lane.weight, policy.half_life),
+            "s": lane.since if since is None else since.timestamp(),
+            "b": lane.budget,
+        }
+        for lane in changed
     ]
     if rows:
-        tx.execute(_SET_KEY, rows)
-
-
-def _write_key(tx: Transaction, lane: Lane, usage: Usage, policy: Rules) -> None:
-    key = rules.key(usage, lane.weight, policy.half_life)
-    tx.execute(_SET_KEY, {"d": lane.device_id, "n": lane.node_id, "k": key})
+        tx.execute(_SET_LANE, rows)
 
 
 def _rekey(tx: Transaction, policy: Rules) -> None:
     """Put everybody into their places anew."""
-    used = usages(tx)
+    known = usages(tx)
     for lane in lanes(tx):
-        _write_key(tx, lane, used[lane.pool, lane.node_id], policy)
+        _write_lanes(tx, [lane], {lane.node_id: known[lane.pool, lane.node_id]}, policy)

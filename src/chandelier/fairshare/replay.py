@@ -64,7 +64,7 @@ def replay(
     jobs: Iterable[Job],
     *,
     waiting: Iterable[Job] = (),
-    oldest: Callable[[str, str], Job] | None = None,
+    oldest: Callable[[str, str], Job | None] | None = None,
     devices: Collection[str] = (),
     running: Iterable[Run] = (),
     since: float = 0.0,
@@ -80,8 +80,8 @@ def replay(
     Args:
         jobs: Those that come, the first first; there may be no end of them.
         waiting: Those that the queue knows already, the oldest first.
-        oldest: Takes the oldest of those that the queue knows and `waiting` leaves out, by device and project; they
-            come before those of `jobs`.
+        oldest: Takes the oldest of those that the queue knows and `waiting` leaves out, by device and project; None if
+            there is no such job any more. They come before all others.
         devices: Those on which such jobs wait.
         running: Those that began before, and were charged.
         since: When it begins, s.
@@ -117,7 +117,7 @@ class _Floor:
     def __init__(self, workers: int, serial: frozenset[str], running: Iterable[Run], looks: Iterable[float]) -> None:
         self._idle = workers
         self._serial = serial
-        self._oldest: Callable[[str, str], Job] | None = None
+        self._oldest: Callable[[str, str], Job | None] | None = None
         self._lines: dict[tuple[str, str], deque[Job]] = {}
         self._free: set[str] = set()  # devices that jobs were put on, without those that are serial and run one
         self._busy: set[str] = set()
@@ -127,7 +127,7 @@ class _Floor:
         for run in running:
             self._occupy(run)
 
-    def open(self, devices: Collection[str], oldest: Callable[[str, str], Job] | None) -> None:
+    def open(self, devices: Collection[str], oldest: Callable[[str, str], Job | None] | None) -> None:
         """Know of devices on which jobs wait, and how to take the oldest of those that were not put here."""
         self._oldest = oldest
         self._free.update(device for device in devices if device not in self._busy)
@@ -144,8 +144,9 @@ class _Floor:
 
     def begin(self, choice: Choice, moment: float) -> Run:
         """Take the oldest job of who was chosen."""
-        line = self._lines.get((choice.device, choice.project))
-        job = line.popleft() if line or self._oldest is None else self._oldest(choice.device, choice.project)
+        job = None if self._oldest is None else self._oldest(choice.device, choice.project)
+        if job is None:
+            job = self._lines[choice.device, choice.project].popleft()
         run = Run(job, moment, moment + job.cost, choice.guarded)
         self._occupy(run)
         return run
