@@ -371,7 +371,8 @@ def reweigh(tx: Transaction, now: datetime) -> None:
         if weight > lane.weight and lane.queued:
             new = {lane.node_id: _clamped(tx, changed, used[lane.node_id], policy, now.timestamp())}
             _write_usage(tx, lane.pool, new)
-            _write_lanes(tx, _active(tx, (lane.pool, lane.node_id)), used | new, policy)
+            own_lanes = [each for each in _active(tx, (lane.pool, lane.node_id)) if each.node_id == lane.node_id]
+            _write_lanes(tx, own_lanes, used | new, policy)
         else:
             _write_lanes(tx, [changed], used, policy)
 

@@ -167,12 +167,12 @@ def choose(
     """
     roots = [(device, pool) for device, pool in source.roots() if device in devices]
     late = [
-        (*first, device)
+        (first[0], device, first[1])
         for device, _ in roots
         if source.budget(device) > 0 and (first := _late(source, device, moment - rules.max_gap, allowed)) is not None
     ]
     if late:
-        _, project, device = min(late)
+        _, device, project = min(late)
         return Choice(device, project, guarded=True)
     ways = [(device, found) for device, pool in roots if (found := _walk(source, device, (pool,), levels, allowed))]
     if len(ways) > 1:
