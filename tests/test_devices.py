@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The catalogue: devices, their calibrations, pausing."""
 
+import math
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -78,7 +81,7 @@ def test_pausing_and_resuming(town: Town) -> None:
 
     assert (paused.state, paused.message) == ("paused", "x" * 500)
     assert town.store.read(lambda tx: devices.get(tx, "device")) == paused
-    assert town.store.read(lambda tx: tx.execute(devices.RUNNABLE).scalars().all()) == [town.hidden.id]
+    assert town.store.read(devices.runnable) == {town.hidden.id: "fast"}
     active = town.store.write(lambda tx: devices.set_state(tx, "device", "active", ""))
     assert active == town.device
     town.store.write(lambda _tx: None)
@@ -112,14 +115,61 @@ def test_what_a_caller_does_to_an_entry_changes_no_document(store: Store) -> Non
     assert devices.entry(store, device)["name"] == "first"
 
 
-def test_a_paused_device_is_listed_as_off(store: Store) -> None:
-    """In both older forms."""
-    a_device(store, "first")
-    paused = store.write(lambda tx: devices.set_state(tx, "first", "paused", ""))
+@pytest.mark.parametrize(
+    ("state", "takes", "starts", "listed"),
+    [
+        ("active", True, True, "on"),
+        ("paused", True, False, "on"),
+        ("maintenance", True, False, "off"),
+        ("drain", False, True, "off"),
+    ],
+)
+def test_what_a_device_does_in_each_state(town: Town, state: Any, takes: bool, starts: bool, listed: str) -> None:
+    """It takes jobs or refuses them, starts those that wait or does not, and is offered in both older forms or not."""
+    device = town.store.write(lambda tx: devices.set_state(tx, "device", state, "new wiring."))
     terms = devices.Terms("http://localhost/api", "2026-03-14T15:09:26.000Z", 1, -1)
 
-    assert devices.entry(store, paused)["status"] == "off"
-    assert devices.hub_record(store, paused, terms)["status"] == "off"
+    assert devices.entry(town.store, device)["status"] == listed
+    assert devices.hub_record(town.store, device, terms)["status"] == listed
+    assert (device.id in town.store.read(devices.runnable)) is starts
+    if takes:
+        devices.check_taking(device)
+        return
+    with pytest.raises(errors.Conflict) as caught:
+        devices.check_taking(device)
+    assert caught.value.code == 3103
+    assert caught.value.message == "device takes no new jobs at present (new wiring). Choose another device."
+
+
+def test_a_device_keeps_the_pace_of_its_machine(store: Store) -> None:
+    """Shots and overhead occupy it; a fast one is not occupied at all."""
+    devices.install(store, a_device_document("machine", simulator=False), NOW, NOW)
+    fast = store.read(lambda tx: devices.get(tx, "machine"))
+    real = store.write(lambda tx: devices.set_pace(tx, "machine", "real"))
+    slow = store.write(lambda tx: devices.set_pace(tx, "machine", "real", 7.5))
+
+    assert (fast.pace, real.pace, real.overhead, slow.overhead) == ("fast", "real", devices.OVERHEAD, 7.5)
+    assert [devices.occupation(device, 10.0) for device in (fast, real, slow)] == [None, 12.0, 17.5]
+    assert store.read(devices.runnable) == {slow.id: "real"}
+    assert store.read(lambda tx: devices.get(tx, "machine")) == slow
+    again = devices.install(store, a_device_document("machine", simulator=False, n_qubits=3), after(1), after(1))
+    assert (again.pace, again.overhead) == ("real", 7.5)
+
+
+@pytest.mark.parametrize("overhead", [-1.0, math.nan, math.inf, devices.LONGEST + 1])
+def test_an_overhead_is_a_time(store: Store, overhead: float) -> None:
+    """Not negative, and no longer than a job may take."""
+    devices.install(store, a_device_document("machine", simulator=False), NOW, NOW)
+    with pytest.raises(errors.Invalid, match="is not between 0 and 28800 s"):
+        store.write(lambda tx: devices.set_pace(tx, "machine", "real", overhead))
+
+
+def test_a_simulator_has_no_machine_to_keep_pace_with(town: Town) -> None:
+    """It stays fast."""
+    with pytest.raises(errors.Invalid, match="device is a simulator"):
+        town.store.write(lambda tx: devices.set_pace(tx, "device", "real"))
+
+    assert town.store.read(lambda tx: devices.get(tx, "device")).pace == "fast"
 
 
 def test_properties_are_shown_with_both_spellings_and_kept_with_one(store: Store) -> None:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Final
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 import typer
 
@@ -75,8 +76,10 @@ def test_every_setting_is_documented() -> None:
     described = dict(reference().described(settings.Settings))
 
     assert list(described) == list(settings.Settings.__struct_fields__)
-    within = [f"retention.{name}" for name in settings.Retention.__struct_fields__]
-    rows = [name for name in described if name != "retention"] + within
+    defaults = {name: getattr(settings.Settings(), name) for name in described}
+    tables = {name: type(value) for name, value in defaults.items() if isinstance(value, msgspec.Struct)}
+    within = [f"{table}.{name}" for table, kind in tables.items() for name in kind.__struct_fields__]
+    rows = [name for name in described if name not in tables] + within
     assert [name for name in rows if f"| `{name}` |" not in page("settings")] == []
 
 

@@ -40,7 +40,9 @@ OWNERS = {
     "job_events": "jobs/tables.py",
     "codes": "jobs/codes.py",
     "leases": "scheduling/claims.py",
+    "forecast_errors": "scheduling/accuracy.py",
     "reservations": "scheduling/reservations.py",
+    "reservation_quotas": "scheduling/quotas.py",
 }
 #: Codes that no request and no program has yet, but the table keeps for them.
 UNUSED = frozenset[int]()

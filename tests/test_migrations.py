@@ -9,6 +9,7 @@ import alembic.migration
 import sqlalchemy as sa
 
 from chandelier import migrations
+from chandelier.scheduling import reservations
 from chandelier.store import Store, Transaction, database, open_store
 
 
@@ -57,7 +58,7 @@ def test_migrating_twice_changes_nothing(empty_database_url: str, tmp_path: Path
     migrations.upgrade(store)
 
     with store.database.reading() as tx:
-        assert tx.execute(sa.text("SELECT version_num FROM alembic_version")).all() == [("0003",)]
+        assert tx.execute(sa.text("SELECT version_num FROM alembic_version")).all() == [("0005",)]
     store.close()
 
 
@@ -93,3 +94,35 @@ def test_jobs_of_the_first_release_are_kept(empty_database_url: str, tmp_path: P
     kept = store.read(lambda tx: tx.execute(sa.text("SELECT id, purged FROM jobs ORDER BY id")).all())
     assert kept == [("j", None), ("k", 9)]
     store.close()
+
+
+def test_reservations_of_projects_are_kept(empty_database_url: str, tmp_path: Path) -> None:
+    """With whose they are, who made them, and that they were cancelled."""
+    store = opened(empty_database_url, tmp_path)
+    migrations.upgrade(store, "0003")
+    rows = {
+        "users (id, email, name, operator, created)": "('u', 'ann@example.org', 'Ann', FALSE, 1)",
+        "hubs": "('h', 'hub', '', '', 1, 1, NULL)",
+        "groups": "('g', 'group', '', '', 1, 1, NULL, 'h')",
+        "projects": "('p', 'project', '', '', 1, 1, NULL, 'g')",
+        "devices": "('d', 'device', 0, '1.0.0', TRUE, 2, 1, 1, 'active', '', 1, 'digest')",
+        "reservations": "('r', 'd', 'p', 'u', 'dedicated', 10, 20, 5, NULL), "
+        "('s', 'd', 'p', 'u', 'priority', 30, 40, 6, 35)",
+    }
+
+    def fill(tx: Transaction) -> None:
+        for table, values in rows.items():
+            tx.execute(sa.text(f"INSERT INTO {table} VALUES {values}"))
+
+    store.write(fill)
+    migrations.upgrade(store)
+    kept = store.read(lambda tx: [reservations.get(tx, name) for name in "rs"])
+    moments = [[database.to_milliseconds(moment) for moment in each.span] for each in kept]
+    store.close()
+
+    assert [(each.hub_id, each.level, each.node_id, each.device_id) for each in kept] == [
+        ("h", "project", "p", "d")
+    ] * 2
+    assert {each.who for each in kept} == {"ann@example.org"}
+    assert [(each.mode, each.why) for each in kept] == [("dedicated", None), ("priority", "cancelled")]
+    assert moments == [[10, 20], [30, 35]]

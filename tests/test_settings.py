@@ -60,6 +60,15 @@ def test_a_table_is_set_field_by_field(tmp_path: Path, text: str, environment: d
     assert loaded == settings.Settings(data=tmp_path, retention=settings.Retention(deleted_days=days))
 
 
+def test_tables_do_not_disturb_one_another(tmp_path: Path) -> None:
+    """Each field comes from where it was said last, the others keep what the file or the default says."""
+    text = "[fairshare]\nhalf_life_days = 3\ncredit_hours = 1\n[retention]\ndeleted_days = 1\n"
+    loaded = settings.load({"data": folder_with(tmp_path, text)}, {"CHANDELIER_FAIRSHARE_CREDIT_HOURS": "2.5"})
+
+    assert loaded.fairshare == settings.FairShare(half_life_days=3, credit_hours=2.5)
+    assert loaded.retention == settings.Retention(deleted_days=1)
+
+
 @pytest.mark.parametrize(
     ("text", "environment", "words"),
     [
@@ -67,6 +76,10 @@ def test_a_table_is_set_field_by_field(tmp_path: Path, text: str, environment: d
         ("[retention]\ndeleted_days = -1", {}, ["retention.deleted_days", "-1"]),
         ("", {"CHANDELIER_RETENTION_DELETED_DAYS": "nan"}, ["retention.deleted_days"]),
         ("", {"CHANDELIER_RETENTION_DELETED_DAYS": "a week"}, ["CHANDELIER_", "deleted_days"]),
+        ("[fairshare]\nhalf_life_days = 0", {}, ["fairshare.half_life_days", "0"]),
+        ("[fairshare]\nguard_fraction = 1.5", {}, ["fairshare.guard_fraction", "1.5", "0 to 1"]),
+        ("", {"CHANDELIER_FAIRSHARE_CREDIT_HOURS": "-1"}, ["fairshare.credit_hours", "-1"]),
+        ("", {"CHANDELIER_FAIRSHARE_MAX_GAP_HOURS": "nan"}, ["fairshare.max_gap_hours"]),
         ("port = 'x'", {}, ["chandelier.toml", "port"]),
         ("prot = 1", {}, ["chandelier.toml", "prot"]),
         ("port = ", {}, ["chandelier.toml", "TOML"]),

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +21,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chandelier import errors, experience, front, gateway, migrations, pools, setup
+from chandelier.fairshare import accounts
+from chandelier.fairshare.rules import Rules
 from chandelier.jobs import records
 from chandelier.pools import Pool
 from chandelier.scheduling import ranking
-from chandelier.settings import Settings
+from chandelier.settings import FairShare, Settings
 from chandelier.store import Store
 from chandelier.worker import Budget, Worker
 
@@ -55,6 +58,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             stack.enter_context(_only_server(opened))
         listener = stack.enter_context(_listen(settings))
         migrations.upgrade(opened)
+        opened.write(lambda tx: accounts.set_rules(tx, _policy(settings.fairshare), datetime.now(UTC)))
         opened.database.watch()
         pool = pools.open_pool(ENGINE, settings.runners + 1)
         stack.callback(pool.close)
@@ -69,7 +73,8 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
 def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Starlette:
     """Return the web application: every face, and what operators look at."""
-    rules = gateway.Rules(**{name: getattr(settings, name) for name in gateway.Rules.__struct_fields__})
+    limits = {name: getattr(settings, name) for name in gateway.Rules.__struct_fields__ if name != "terms"}
+    rules = gateway.Rules(**limits, terms=setup.terms(settings))
     cloud = gateway.Cloud(opened, rules)
 
     @contextlib.asynccontextmanager
@@ -95,8 +100,20 @@ def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:
         settings.validation_seconds,
         settings.url_seconds,
         settings.retention.deleted_days,
+        setup.terms(settings).idle,
     )
     return Worker(opened, pool, ranking.fair, budget, slots=settings.runners + 1, runners=settings.runners)
+
+
+def _policy(numbers: FairShare) -> Rules:
+    """Return the numbers of the fair-share queue in the units that are worked with."""
+    return Rules(
+        half_life=86400 * numbers.half_life_days,
+        credit=3600 * numbers.credit_hours,
+        max_gap=3600 * numbers.max_gap_hours,
+        guard_fraction=numbers.guard_fraction,
+        guard_burst=3600 * numbers.guard_burst_hours,
+    )
 
 
 def _facts(opened: Store, pool: Pool) -> front.Facts:

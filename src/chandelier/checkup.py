@@ -85,8 +85,8 @@ def _devices(store: Store) -> str:
     missing = [device.name for device in known if not store.objects.exists("devices", device.calibration)]
     if missing:
         raise errors.Unavailable(f"The documents of {', '.join(missing)} are missing. Run chandelier init again.", 1008)
-    paused = [device.name for device in known if device.state != "active"]
-    return f"{len(known)} known" + (f", paused: {', '.join(paused)}" if paused else ", all active")
+    others = [f"{device.name} ({device.state})" for device in known if device.state != "active"]
+    return f"{len(known)} known" + (f", all active but {', '.join(others)}" if others else ", all active")
 
 
 def _workers() -> str:

@@ -5,7 +5,9 @@ A calibration's documents are one immutable object, named by its digest: whoever
 """
 
 import functools
+import math
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NewType
@@ -19,8 +21,16 @@ from chandelier.formats import device as documents
 from chandelier.store import Store, Transaction, database
 
 DeviceId = NewType("DeviceId", str)
-DeviceState = Literal["active", "paused"]
+DeviceState = Literal["active", "paused", "maintenance", "drain"]
+#: `fast`: a job takes as long as its simulation; `real`: it occupies the device for as long as the machine would be.
+Pace = Literal["fast", "real"]
 Terms = listings.Terms
+
+#: No job occupies a device that keeps a machine's pace for longer, s.
+LONGEST: Final = 8 * 3600.0
+#: What a machine needs for a job besides its shots, unless it is set, s. Source: IBM Quantum documentation, "Workload
+#: usage": an overhead of about 2 s for each job.
+OVERHEAD: Final = 2.0
 
 _devices: Final = sa.Table(
     "devices",
@@ -35,6 +45,9 @@ _devices: Final = sa.Table(
     sa.Column("max_experiments", sa.Integer, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("message", sa.String(500), nullable=False),
+    sa.Column("pace", sa.String(8), nullable=False),
+    sa.Column("overhead", sa.Float(53), nullable=False),
+    sa.Column("max_job_seconds", sa.Float(53)),
     sa.Column("created", database.UtcMilliseconds, nullable=False),
     sa.Column("calibration", sa.String(64), nullable=False),
 )
@@ -49,12 +62,37 @@ _calibrations: Final = sa.Table(
 )
 
 
+class Conduct(msgspec.Struct, frozen=True):
+    """What a device does in a state.
+
+    Attributes:
+        takes: It takes new jobs.
+        starts: It starts jobs that wait; those that run go on in every state.
+        offered: Clients are told that it is operational, and offer it to their users.
+    """
+
+    takes: bool
+    starts: bool
+    offered: bool
+
+
+CONDUCT: Final[Mapping[DeviceState, Conduct]] = {
+    "active": Conduct(takes=True, starts=True, offered=True),
+    "paused": Conduct(takes=True, starts=False, offered=True),
+    "maintenance": Conduct(takes=True, starts=False, offered=False),
+    "drain": Conduct(takes=False, starts=True, offered=False),
+}
+
+
 class Device(msgspec.Struct, frozen=True):
     """A device as the catalogue knows it.
 
     Attributes:
-        state: `active` devices start jobs; `paused` ones take jobs and keep them waiting.
+        state: See `CONDUCT`.
         message: Shown to everybody beside the state.
+        pace: Of simulators always `fast`.
+        overhead: What a job occupies the device for besides its shots, s; counts only if the pace is `real`.
+        max_job_seconds: Jobs that are expected to take longer are refused; None where any may run.
         calibration: Digest of the current calibration's documents.
     """
 
@@ -69,11 +107,25 @@ class Device(msgspec.Struct, frozen=True):
     message: str
     created: datetime
     calibration: str
+    pace: Pace = "fast"
+    overhead: float = OVERHEAD
+    max_job_seconds: float | None = None
+
+    @property
+    def conduct(self) -> Conduct:
+        """What it does at present."""
+        return CONDUCT[self.state]
 
 
 _DEVICE: Final = tuple(_devices.c[field] for field in Device.__struct_fields__)
 # Statements that each poll runs are built once: building costs more than running.
-_RUNNABLE: Final = sa.select(_devices.c.id).where(_devices.c.state == "active")
+_STARTING: Final = sorted(state for state, conduct in CONDUCT.items() if conduct.starts)
+_RUNNABLE: Final = sa.select(_devices.c.id, _devices.c.pace).where(_devices.c.state.in_(_STARTING))
+_RESERVE: Final = (
+    sa.select(_devices.c.id)
+    .where(_devices.c.id == sa.bindparam("id"))
+    .with_for_update(skip_locked=True, key_share=True)
+)
 _BY_ID: Final = sa.select(*_DEVICE).where(_devices.c.id == sa.bindparam("id"))
 _BY_NAME: Final = sa.select(*_DEVICE).where(_devices.c.name == sa.bindparam("name"))
 
@@ -134,21 +186,73 @@ def list_(tx: Transaction) -> list[Device]:
     return [Device(*row) for row in tx.execute(sa.select(*_DEVICE).order_by(_devices.c.position))]
 
 
-def runnable(tx: Transaction) -> frozenset[str]:
-    """Return the ids of the devices that start jobs at present."""
-    return frozenset(row[0] for row in tx.execute(_RUNNABLE))
+def runnable(tx: Transaction) -> dict[DeviceId, Pace]:
+    """Return the ids of the devices whose state lets them start jobs, each with its pace."""
+    return {row.id: row.pace for row in tx.execute(_RUNNABLE)}
+
+
+def reserve(tx: Transaction, device_id: DeviceId) -> bool:
+    """Keep other transactions from reserving a device until this one ends; false if another has done so."""
+    return not tx.skips_locked or tx.execute(_RESERVE, {"id": device_id}).first() is not None
 
 
 def set_state(tx: Transaction, name: str, state: DeviceState, message: str) -> Device:
-    """Pause or resume a device; jobs that run go on running.
+    """Bring a device into a state; jobs that run go on running.
 
     Raises:
         errors.NotFound: There is no such device.
     """
+    return _change(tx, get(tx, name), state=state, message=message[:500])
+
+
+def set_pace(tx: Transaction, name: str, pace: Pace, overhead: float | None = None) -> Device:
+    """Let a device take as long as the machine would, or no longer; for jobs that start from now on.
+
+    Args:
+        overhead: What a job occupies it for besides its shots, s; unchanged if None.
+
+    Raises:
+        errors.Invalid: It is a simulator, or the overhead cannot be one.
+        errors.NotFound: There is no such device.
+    """
     device = get(tx, name)
-    tx.execute(sa.update(_devices).where(_devices.c.id == device.id).values(state=state, message=message[:500]))
-    tx.ring("queue")
-    return msgspec.structs.replace(device, state=state, message=message[:500])
+    if device.simulator and pace == "real":
+        raise errors.Invalid(f"{name} is a simulator: there is no machine whose pace it could keep.", 1001)
+    if overhead is not None and not 0 <= overhead <= LONGEST:
+        raise errors.Invalid(f"An overhead of {overhead:g} s is not between 0 and {LONGEST:g} s.", 1001)
+    return _change(tx, device, pace=pace, overhead=device.overhead if overhead is None else overhead)
+
+
+def set_max_job_seconds(tx: Transaction, name: str, seconds: float | None) -> Device:
+    """Refuse jobs that are expected to take longer, or (None) no longer do; of those that are not checked yet.
+
+    Raises:
+        errors.Invalid: No job could run.
+        errors.NotFound: There is no such device.
+    """
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise errors.Invalid(f"A job cannot be limited to {seconds:g} s; give more than 0.", 1001)
+    return _change(tx, get(tx, name), max_job_seconds=seconds)
+
+
+def check_taking(device: Device) -> None:
+    """Make sure that a device takes new jobs.
+
+    Raises:
+        errors.Conflict: It does not.
+    """
+    if not device.conduct.takes:
+        reason = f" ({device.message.rstrip('.')})" if device.message else ""
+        raise errors.Conflict(f"{device.name} takes no new jobs at present{reason}. Choose another device.", 3103)
+
+
+def occupation(device: Device, shots_seconds: float) -> float | None:
+    """Return for how long a job occupies a device, s; None if no longer than it takes.
+
+    Args:
+        shots_seconds: What the machine would need for the job's shots, s.
+    """
+    return shots_seconds + device.overhead if device.pace == "real" else None
 
 
 def properties_before(tx: Transaction, device: Device, moment: datetime) -> str | None:
@@ -192,7 +296,7 @@ def parameters(store: Store, device: Device) -> dict[str, Any]:
 
 
 def _listed(device: Device) -> listings.Facts:
-    return listings.Facts(device.id, "on" if device.state == "active" else "off")
+    return listings.Facts(device.id, "on" if device.conduct.offered else "off")
 
 
 @functools.lru_cache(maxsize=256)
@@ -204,6 +308,12 @@ def _read(path: Path) -> documents.DeviceDocument:
 def _presented(path: Path) -> dict[str, Any]:
     known = _read(path).properties
     return calibrations.with_parametres(known) if known else {}
+
+
+def _change(tx: Transaction, device: Device, **facts: Any) -> Device:
+    tx.execute(sa.update(_devices).where(_devices.c.id == device.id).values(**facts))
+    tx.ring("queue")
+    return msgspec.structs.replace(device, **facts)
 
 
 def _facts(document: documents.DeviceDocument) -> dict[str, object]:
@@ -225,6 +335,9 @@ def _add(tx: Transaction, document: documents.DeviceDocument, digest: str, now: 
         "position": position,
         "state": "active",
         "message": "",
+        "pace": "fast",
+        "overhead": OVERHEAD,
+        "max_job_seconds": None,
         "created": now,
         "calibration": digest,
         **_facts(document),

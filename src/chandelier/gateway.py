@@ -27,6 +27,8 @@ from starlette.websockets import WebSocket
 from chandelier import errors, memory, telemetry
 from chandelier.memory import Memory
 from chandelier.routing import Tree
+from chandelier.scheduling.forecaster import Forecaster
+from chandelier.scheduling.reservations import Terms
 from chandelier.store import Store, Transaction
 from chandelier.store.objects import Upload
 from chandelier.tenancy import access
@@ -56,7 +58,7 @@ _token_in_body: Final = msgspec.json.Decoder(_Carrier)
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The limits that faces keep; each is a setting of the same name."""
+    """The limits that faces keep; each is a setting of the same name, but the terms of reservations."""
 
     public_url: str
     max_job_bytes: int
@@ -67,6 +69,8 @@ class Rules(msgspec.Struct, frozen=True):
     default_list_limit: int
     max_list_limit: int
     max_filter_jobs: int
+    runners: int = 1
+    terms: Terms = Terms()
 
 
 class Json(msgspec.Struct, frozen=True):
@@ -97,7 +101,7 @@ Answer = Json | Encoded | Stored | Empty
 
 
 class Cloud:
-    """What handlers work with: the store, the rules, and what is remembered of logins and names."""
+    """What handlers work with: the store, the rules, what is remembered of logins and names, what is foretold."""
 
     def __init__(self, store: Store, rules: Rules) -> None:
         self.store = store
@@ -106,6 +110,7 @@ class Cloud:
         self.failures = Throttle(rules.login_failures_per_minute)
         self.failures_of_address = Throttle(10 * rules.login_failures_per_minute)
         self.memory = Memory(store.bell)
+        self.forecaster = Forecaster(store, rules.runners, self.memory.told_waiting.clear)
 
 
 class Call:

@@ -5,12 +5,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from chandelier import errors
+
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,6 +23,39 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     deleted_days: float = 7.0
+
+
+class FairShare(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The numbers of the fair-share queue; in `chandelier.toml` the table `[fairshare]`.
+
+    Attributes:
+        half_life_days: After this time what was used counts half.
+        credit_hours: How much device time who comes new, or again, may catch up on others, for each unit of share
+            among its siblings.
+        max_gap_hours: A project with work that got nothing for this long goes next.
+        guard_fraction: Most of a device's time that may go to such projects, 0 to 1.
+        guard_burst_hours: Most device time that may be saved up for them.
+    """
+
+    half_life_days: float = 9.7
+    credit_hours: float = 6.0
+    max_gap_hours: float = 2.0
+    guard_fraction: float = 0.05
+    guard_burst_hours: float = 1.0
+
+
+class Reservations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be reserved; in `chandelier.toml` the table `[reservations]`.
+
+    Attributes:
+        longest_hours: The longest time that one reservation may keep a device.
+        quota_hours: Device time that a hub may reserve in any 28 days, where the operator set nothing else for it.
+        idle_minutes: A dedicated reservation is given up when no job of theirs was there for this long.
+    """
+
+    longest_hours: float = 24.0
+    quota_hours: float = 40.0
+    idle_minutes: float = 15.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +89,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             object.
         log_level: `debug`, `info`, `warning` or `error`.
         retention: How long things are kept. As a variable: `CHANDELIER_RETENTION_` and the name of the field.
+        fairshare: The numbers of the fair-share queue. As a variable: `CHANDELIER_FAIRSHARE_` and the name of the
+            field.
+        reservations: What may be reserved. As a variable: `CHANDELIER_RESERVATIONS_` and the name of the field.
     """
 
     data: Path = Path("data")
@@ -77,6 +115,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     devices: dict[str, str] = {}
     log_level: str = "info"
     retention: Retention = Retention()
+    fairshare: FairShare = FairShare()
+    reservations: Reservations = Reservations()
 
     @property
     def objects_root(self) -> Path:
@@ -123,10 +163,18 @@ def load(overrides: Mapping[str, Any] | None = None, environment: Mapping[str, s
             raise errors.Invalid(f"{file} is not TOML: {failure}", 1001) from failure
     from_file = _converted(values, str(file), strict=True)
     from_text = _converted(_unfolded(named), "a CHANDELIER_ variable", strict=False)
-    chosen = {name: getattr(from_text, name) for name in named if name != "retention"} | {"data": folder} | given
-    kept = {name: getattr(from_text.retention, name) for name in named.get("retention", {})}
-    retention = msgspec.structs.replace(from_file.retention, **kept)
-    return _checked(msgspec.structs.replace(from_file, **{"retention": retention} | chosen))
+    return _checked(msgspec.structs.replace(_laid_over(from_file, from_text, named), **{"data": folder} | given))
+
+
+def _laid_over(below: _Struct, above: _Struct, named: Mapping[str, Any]) -> _Struct:
+    """Return the values of `below`, and those of `above` for the fields that are named; of tables field by field."""
+    chosen = {
+        name: _laid_over(getattr(below, name), getattr(above, name), fields)
+        if isinstance(getattr(below, name), msgspec.Struct)
+        else getattr(above, name)
+        for name, fields in named.items()
+    }
+    return msgspec.structs.replace(below, **chosen)
 
 
 def _named(variables: Mapping[str, str], shape: type[Any], prefix: str) -> dict[str, Any]:
@@ -134,8 +182,8 @@ def _named(variables: Mapping[str, str], shape: type[Any], prefix: str) -> dict[
     named: dict[str, Any] = {}
     for field in msgspec.structs.fields(shape):
         name = f"{prefix}{field.name.upper()}"
-        if field.type is Retention:
-            table = _named(variables, Retention, f"{name}_")
+        if isinstance(field.default, msgspec.Struct):
+            table = _named(variables, field.type, f"{name}_")
             named |= {field.name: table} if table else {}
         elif name in variables:
             named[field.name] = variables[name]
@@ -161,6 +209,18 @@ _LEAST: Final[Mapping[str, float]] = {
 }
 #: Longer than any machine lives, and short enough to reckon with.
 _MOST_DAYS: Final = 36500
+#: What the numbers of tables may be.
+_WITHIN: Final[Mapping[tuple[str, str], tuple[float, float]]] = {
+    ("retention", "deleted_days"): (0, _MOST_DAYS),
+    ("fairshare", "half_life_days"): (0.001, _MOST_DAYS),
+    ("fairshare", "credit_hours"): (0, 24 * _MOST_DAYS),
+    ("fairshare", "max_gap_hours"): (0, 24 * _MOST_DAYS),
+    ("fairshare", "guard_fraction"): (0, 1),
+    ("fairshare", "guard_burst_hours"): (0, 24 * _MOST_DAYS),
+    ("reservations", "longest_hours"): (0, 24 * 366),
+    ("reservations", "quota_hours"): (0, 24 * _MOST_DAYS),
+    ("reservations", "idle_minutes"): (0, 1440 * _MOST_DAYS),
+}
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -173,11 +233,10 @@ def _checked(settings: Settings) -> Settings:
     for name, least in _LEAST.items():
         if getattr(settings, name) < least:
             raise errors.Invalid(f"The setting {name} is {getattr(settings, name)}; it must be {least} or more.", 1001)
-    if not 0 <= settings.retention.deleted_days <= _MOST_DAYS:
-        raise errors.Invalid(
-            f"The setting retention.deleted_days is {settings.retention.deleted_days}; it must be 0 to {_MOST_DAYS}.",
-            1001,
-        )
+    for (table, name), (least, most) in _WITHIN.items():
+        value = getattr(getattr(settings, table), name)
+        if not least <= value <= most:
+            raise errors.Invalid(f"The setting {table}.{name} is {value}; it must be {least} to {most}.", 1001)
     if settings.port > 65535:
         raise errors.Invalid(f"The setting port is {settings.port}; it must be 65535 or less.", 1001)
     if settings.log_level.lower() not in _LOG_LEVELS:

@@ -15,6 +15,7 @@ import msgspec
 from chandelier import devices, errors, migrations, store
 from chandelier.devices import Device
 from chandelier.formats import rosters, simulators, snapshots
+from chandelier.scheduling.reservations import Terms
 from chandelier.settings import Settings
 from chandelier.store import Store, Transaction
 from chandelier.tenancy import acts, audit, grants, members, network, users
@@ -66,6 +67,12 @@ class Enrolled(msgspec.Struct, frozen=True):
     token: str
     created: bool
     joined: bool
+
+
+def terms(settings: Settings) -> Terms:
+    """Return what reservations may be, in the units that are worked with."""
+    chosen = settings.reservations
+    return Terms(3600 * chosen.longest_hours, 3600 * chosen.quota_hours, 60 * chosen.idle_minutes)
 
 
 def open_store(settings: Settings) -> Store:

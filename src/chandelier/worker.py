@@ -2,7 +2,8 @@
 """The worker: claims jobs, has them validated and run by the pool, settles them; again.
 
 Each slot of the pool has a thread that does one job at a time. One thread more, the keeper, renews the leases, stops
-what was cancelled and lets the jobs of dead workers wait again.
+what was cancelled and lets the jobs of dead workers wait again; what has run on a device that keeps the pace of a real
+machine is left to the pacer.
 """
 
 import functools
@@ -19,14 +20,14 @@ from typing import Final
 
 import msgspec
 
-from chandelier import errors, pools, telemetry
+from chandelier import errors, pacing, pools, telemetry
 from chandelier.fairshare import accounts
 from chandelier.formats import tasks
 from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.pools import Call, Pool, Slot
-from chandelier.scheduling import claims, limits
+from chandelier.scheduling import claims, limits, reservations
 from chandelier.scheduling.claims import Claim
 from chandelier.scheduling.ranking import Ranking
 from chandelier.store import Store, Transaction
@@ -51,6 +52,7 @@ class Budget(msgspec.Struct, frozen=True):
         validation_seconds: The same for opening and checking the program.
         upload_seconds: How long after its creation the program may still be uploaded.
         deleted_days: How long after a job's deletion its program and result are kept.
+        idle_seconds: How long a dedicated reservation of a device lasts when nobody uses it.
     """
 
     memory_bytes: int
@@ -58,6 +60,7 @@ class Budget(msgspec.Struct, frozen=True):
     validation_seconds: float
     upload_seconds: float = 86400.0
     deleted_days: float = 7.0
+    idle_seconds: float = 900.0
 
 
 class _Work:
@@ -106,7 +109,9 @@ class Worker:
         self._works = [_Work() for _ in self._slots]
         self._run_first = [True] * slots
         self._name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self._up = _now()
         self._stopping = threading.Event()
+        self._pacer = pacing.Pacer(store, _now)
         self._news = [threading.Event() for _ in self._slots]
         self._keep = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -128,13 +133,16 @@ class Worker:
         for index in range(len(self._slots)):
             self._spawn(f"worker-{index}", functools.partial(self._work_on, index))
         self._spawn("worker-keeper", self._keep_leases)
+        self._spawn("worker-pacer", self._pacer.run)
 
     def stop(self, grace_seconds: float) -> None:
         """Take no more jobs, give those that run a moment to end, and let the others wait again."""
         self._stopping.set()
         deadline = time.monotonic() + grace_seconds
-        while time.monotonic() < deadline and any(work.claim for work in self._works):
+        self._pacer.close(_now() + timedelta(seconds=grace_seconds))
+        while time.monotonic() < deadline and self._held():
             time.sleep(0.02)
+        self._pacer.close(_now())
         for event in (*self._news, self._keep):
             event.set()
         for stop in self._stop_listening:
@@ -232,11 +240,14 @@ class Worker:
         def write(tx: Transaction) -> Claim | None:
             claims.hold(tx, claim)
             now = max(_now(), job.created)
-            answer = limits.beyond(tx, job, reply.summary) or reply if isinstance(reply, tasks.Accepted) else reply
+            answer, estimate = reply, 0.0
+            if isinstance(reply, tasks.Accepted):
+                estimate = outcomes.expected(tx, job, reply, self._budget.seconds)
+                answer = limits.beyond(tx, job, reply.summary, estimate) or reply
             if isinstance(answer, tasks.Accepted):
-                outcomes.validated(tx, job, answer, now)
+                known = msgspec.structs.replace(claim, job=outcomes.validated(tx, job, answer, now, estimate=estimate))
                 if may_run and not self._stopping.is_set():
-                    return claims.go_on(tx, claim, self._ranking, now)
+                    return claims.go_on(tx, known, self._ranking, now)
             else:
                 outcomes.refused(tx, job, _as_refusal(answer), now)
             claims.release(tx, claim)
@@ -247,18 +258,20 @@ class Worker:
     def _run(self, index: int, slot: Slot, work: _Work, claim: Claim) -> Claim | None:
         job = claim.job
         result = self._store.objects.incoming(claim.token)
-        task = tasks.Run(job.id, *self._files(job), str(result), self._limits)
+        task = tasks.Run(job.id, *self._files(job), str(result), self._limits, pacing.occupation(job))
         try:
             reply = self._ask(slot, work, claim, task, self._budget.seconds)
             if reply is None:
                 return None
             if isinstance(reply, tasks.Finished):
                 try:
-                    self._store.objects.adopt("results", claim.token, result)
+                    parked = self._hand_over(claim, reply)
                 except FileNotFoundError:
                     _log.error("A child process left no result of job %s", job.id)
                     self._give_back(claim, died=True)
                     return None
+                if parked:
+                    return self._store.write(lambda tx: self._claim(tx, index))
 
             def write(tx: Transaction) -> Claim | None:
                 claims.hold(tx, claim)
@@ -275,6 +288,15 @@ class Worker:
             return following
         finally:
             result.unlink(missing_ok=True)
+
+    def _hand_over(self, claim: Claim, finished: tasks.Finished) -> bool:
+        """Keep the result that a child has left; leave the job to the pacer if its device is occupied for longer."""
+        occupation = pacing.occupation(claim.job)
+        if occupation is None or occupation.ends <= _now():
+            self._store.objects.adopt("results", claim.token, self._store.objects.incoming(claim.token))
+            return False
+        self._pacer.park(claim, finished, occupation.ends, moved=self._keep.set)
+        return True
 
     def _files(self, job: Job) -> tuple[str, str]:
         """Return where a child finds the program, to check or to run it, and the device's documents."""
@@ -336,7 +358,7 @@ class Worker:
 
     def _keep_leases(self) -> None:
         renewed = chores = time.monotonic()
-        while not self._stopping.is_set() or any(work.claim for work in self._works):
+        while not self._stopping.is_set() or self._held():
             self._keep.wait(1.0)
             self._keep.clear()
             try:
@@ -353,16 +375,25 @@ class Worker:
 
     def _check(self, *, renew: bool) -> None:
         """Kill what is lost or cancelled; renew the rest when it is time."""
-        held = [(work, claim) for work in self._works if (claim := work.claim) is not None]
+        held = self._held()
         if renew:
             mine = [claim for _, claim in held]
             lost = self._store.write(lambda tx: claims.renew(tx, mine, _now()) if mine else [])
             self._store.write(lambda tx: claims.reap(tx, _now()))
+            idle = self._budget.idle_seconds
+            self._store.write(lambda tx: reservations.give_up_unused(tx, idle, _now(), up=self._up))
         else:
             lost = [claim for _, claim in held if self._ended(claim.job)]
-        for work, claim in held:
+        for end, claim in held:
             if claim in lost:
-                work.kill(claim)
+                end(claim)
+
+    def _held(self) -> list[tuple[Callable[[Claim], None], Claim]]:
+        """Return the claims that this worker holds, each with how to let it go."""
+        held: list[tuple[Callable[[Claim], None], Claim]] = [
+            (work.kill, claim) for work in self._works if (claim := work.claim) is not None
+        ]
+        return held + [(self._pacer.drop, claim) for claim in self._pacer.held()]
 
     def _ended(self, job: Job) -> bool:
         try:

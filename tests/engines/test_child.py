@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A child answers every message, whatever is in it, and goes on."""
 
+import json
 import multiprocessing
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -117,6 +119,36 @@ def test_a_program_is_opened_once(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     child.answer(tasks.encode(tasks.Run("two", program_, device, result, LIMITS)), kept)
 
     assert len(decoded) == 2
+
+
+def test_a_result_tells_how_long_the_machine_would_have_taken(bench: Bench) -> None:
+    """Of an experiment its shots, of the job what it was said to occupy the device for, and when that is over."""
+    sent, device, result = files(bench, program([gate("sx", [0]), measure(0)], shots=400), "ibmq_manila")
+    kept = child.Kept()
+    accepted = child.answer(tasks.encode(tasks.Validate("job", sent, device, LIMITS)), kept)
+    assert isinstance(accepted, tasks.Accepted)
+    occupation = tasks.Occupation(9.5, datetime(2100, 1, 1, tzinfo=UTC))
+    child.answer(tasks.encode(tasks.Run("job", sent, device, result, LIMITS, occupation)), kept)
+    paced = json.loads(Path(result).read_bytes())
+    child.answer(tasks.encode(tasks.Run("job", sent, device, result, LIMITS)), kept)
+    fast = json.loads(Path(result).read_bytes())
+
+    assert (paced["time_taken"], paced["date"]) == (9.5, "2100-01-01T00:00:00.000+00:00")
+    assert paced["results"][0]["time_taken"] == pytest.approx(accepted.summary.device_seconds)
+    assert accepted.summary.device_seconds >= 400 * 250e-6
+    assert fast["date"] < "2100"
+    assert fast["results"][0]["time_taken"] != paced["results"][0]["time_taken"]
+
+
+def test_endless_delays_can_be_told(bench: Bench) -> None:
+    """Their sum is infinite, which the answer cannot say."""
+    delay = {"name": "delay", "qubits": [0], "params": [1e308], "unit": "s"}
+    sent, device, _ = files(bench, program([gate("sx", [0]), delay, measure(0)], shots=1000), "ibmq_manila")
+    reply = child.answer(tasks.encode(tasks.Validate("job", sent, device, LIMITS)), child.Kept())
+    assert isinstance(reply, tasks.Accepted)
+
+    assert tasks.decode_reply(tasks.encode(reply)) == reply
+    assert reply.summary.device_seconds == 1e12
 
 
 BAD: list[tuple[bytes | Json, int]] = [

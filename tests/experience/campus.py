@@ -12,6 +12,7 @@ Root is the operator, eve has no place. The device is granted everywhere, the hi
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 import desk as desks
@@ -22,9 +23,12 @@ import factories
 from chandelier.jobs import records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
+from chandelier.scheduling import reservations
+from chandelier.scheduling.reservations import Mode, Terms, Wanted
 from chandelier.store import Transaction
 from chandelier.tenancy import grants, members, network, users
 from chandelier.tenancy.access import Principal
+from chandelier.tenancy.acts import By
 from chandelier.tenancy.grants import Limits
 from chandelier.tenancy.network import Place, Spot
 from factories import NOW, after
@@ -62,6 +66,14 @@ class Campus(msgspec.Struct, frozen=True):
         found = self.desk.store.read(lambda tx: network.find(tx, "campus", group, project))
         assert found is not None
         return found
+
+    def booked(self, *names: str, mode: Mode = "priority", begins: float = 0, hours: float = 1) -> str:
+        """Reserve the device for a node, from some hours after now, and return the reservation's id."""
+        spot, device, now = self.spot(*names), self.desk.town.device, desks.now()
+        wanted = Wanted(mode, now + timedelta(hours=begins), now + timedelta(hours=begins + hours))
+        return self.desk.store.write(
+            lambda tx: reservations.add(tx, By("root", now), spot, device, wanted, Terms(quota=1e6))
+        ).id
 
     def job(self, who: str, group: str, project: str, *, seconds: float = 0, state: State = State.CREATING) -> Job:
         """Return a new job of somebody in a project."""
@@ -117,6 +129,7 @@ def stage(campus: Campus) -> None:
         for extra in (network.spot(tx, "campus", "new"), network.spot(tx, "campus", "lab", "new")):
             if extra is not None:
                 network.remove(tx, extra, desks.now())
+        _free_devices(tx)
         for spot in _spots(tx):
             grants.grant(tx, spot, desk.town.device, 1000, Limits(), NOW)
             if spot.path in {"campus", "campus/lab"}:
@@ -127,6 +140,11 @@ def stage(campus: Campus) -> None:
                 members.add(tx, place, campus.people[name].email, NOW)
 
     desk.store.write(work)
+
+
+def _free_devices(tx: Transaction) -> None:
+    for kept in reservations.list_(tx, since=desks.now()):
+        reservations.cancel(tx, By("root", desks.now()), kept)
 
 
 def _spots(tx: Transaction) -> list[Spot]:

@@ -316,6 +316,7 @@ def filled(path: str, **names: str) -> str:
         "name": "0" * 24,
         "code": "0" * 24,
         "execution": "0" * 24,
+        "booking": "0" * 24,
         "user": "0" * 24,
     }
     return path.format(**usual | names)

@@ -182,6 +182,31 @@ def test_a_device_is_granted_with_limits(hub: Campus, path: str) -> None:
     assert desk.get(f"{path}/devices/device/configurationDetails", "hue") == {"capabilities": {}}
 
 
+def test_pending_jobs_and_device_time_are_limited(hub: Campus) -> None:
+    """Each is changed, kept and ended by itself, and shown beside the rest."""
+    desk, where = hub.desk, f"{ONE}/devices/device/configurationDetails"
+    limits = {"maxPending": 3, "timeLimit": {"seconds": 3600.0, "days": 7}}
+    desk.post(f"{ONE}/devices", {"name": "device", "priority": 1} | limits, "gil")
+    assert desk.get(where, "gil") == {"capabilities": {}} | limits
+    desk.post(f"{ONE}/devices", {"name": "device", "priority": 1, "capabilities": {"maxShots": 9}}, "gil")
+    assert desk.get(where, "gil") == {"capabilities": {"maxShots": 9}} | limits
+    assert desk.get(f"{ONE}/devices/device/jobsLimit", "mia")["maximumJobs"] == 3
+    nothing = {"capabilities": {}, "maxPending": None, "timeLimit": None}
+    desk.post(f"{ONE}/devices", {"name": "device", "priority": 1} | nothing, "gil")
+    assert desk.get(where, "gil") == {"capabilities": {}}
+
+
+def test_a_limit_of_less_than_nothing_is_refused(hub: Campus) -> None:
+    """And the grant stays as it was."""
+    body = {"name": "device", "priority": 77, "timeLimit": {"seconds": -1}}
+    desks.error(hub.desk.ask("POST", f"{ONE}/devices", "gil", json=body), 400, 1001)
+
+    assert (
+        hub.desk.get(HUB, "hue")["groups"]["lab"]["projects"]["one"]["devices"][hub.desk.town.device.id]["priority"]
+        != 77
+    )
+
+
 def test_shares_of_a_device_are_told_among_siblings(hub: Campus) -> None:
     """Those who have it; in the answer and in the hub's document."""
     desk, device = hub.desk, hub.desk.town.device

@@ -92,14 +92,45 @@ def test_older_entries_have_the_keys_of_both_ages(desk: Desk, path: str) -> None
     assert entry["id"] == desk.town.device.id
 
 
-def test_a_paused_device_is_not_offered(desk: Desk) -> None:
-    """Old lists say `off`, the queue says why, new lists still show it."""
+def test_a_paused_device_takes_jobs_and_says_that_they_wait(desk: Desk) -> None:
+    """Clients offer it, but do not count it among the least busy ones."""
     desk.store.write(lambda tx: devices.set_state(tx, "device", "paused", "cleaning"))
+    desk.inline()
+
+    assert [entry["status"] for entry in desk.get("/Backends")] == ["on"]
+    queue = desk.get("/devices/device/queue/status", None)
+    assert (queue["state"], queue["status"], queue["message"]) == (True, "paused: cleaning", "cleaning")
+    assert (queue["lengthQueue"], queue["busy"]) == (1, True)
+
+
+def test_a_device_in_maintenance_is_not_offered_but_takes_jobs(desk: Desk) -> None:
+    """Old lists say `off`, the queue says why, new lists still show it."""
+    desk.store.write(lambda tx: devices.set_state(tx, "device", "maintenance", "cleaning"))
+    desk.inline()
 
     assert [entry["status"] for entry in desk.get("/Backends")] == ["off"]
     assert [entry["backend_name"] for entry in desk.get("/devices/v/1")] == ["device"]
     queue = desk.get("/devices/device/queue/status", None)
-    assert (queue["state"], queue["status"], queue["message"]) == (False, "cleaning", "cleaning")
+    assert (queue["state"], queue["status"], queue["message"]) == (False, "maintenance: cleaning", "cleaning")
+
+
+def test_a_device_that_drains_refuses_new_jobs_only(desk: Desk) -> None:
+    """In each way of submitting, with the reason; a program that is being uploaded still comes in."""
+    begun = desk.opened()
+    desk.store.write(lambda tx: devices.set_state(tx, "device", "drain", "moving house"))
+    for body in (
+        {"allowObjectStorage": True},
+        {"qObject": json.loads(factories.a_program())},
+        {"qasms": [{"qasm": "qreg q[1];"}], "shots": 1},
+    ):
+        answer = desk.ask("POST", "/Jobs", json={"backend": {"name": "device"}} | body)
+        message = desks.error(answer, 409, 3103)["message"]
+        assert message.startswith("device takes no new jobs at present (moving house).")
+    assert desk.http.put(begun["objectStorageInfo"]["uploadUrl"], content=factories.a_program()).status_code == 200
+    desk.post(f"/Jobs/{begun['id']}/jobDataUploaded")
+
+    assert [job["id"] for job in desk.listed()] == [begun["id"]]
+    assert [entry["status"] for entry in desk.get("/Backends")] == ["off"]
 
 
 def test_a_project_has_the_devices_granted_to_it(desk: Desk) -> None:

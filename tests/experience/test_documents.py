@@ -195,15 +195,23 @@ def test_the_tree_has_each_hub_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "message", "status"),
-    [("active", "", "active"), ("paused", "", "paused"), ("paused", "cooling down", "cooling down")],
+    ("state", "message", "operational", "status"),
+    [
+        ("active", "", True, "active"),
+        ("active", "calibrated at noon", True, "active"),
+        ("paused", "", True, "paused"),
+        ("paused", "cooling down", True, "paused: cooling down"),
+        ("maintenance", "", False, "maintenance"),
+        ("maintenance", "new wiring", False, "maintenance: new wiring"),
+        ("drain", "moving house", False, "drain: moving house"),
+    ],
 )
-def test_a_device_says_whether_it_works(state: Any, message: str, status: str) -> None:
-    """And how many wait."""
+def test_a_device_says_whether_it_works(state: Any, message: str, operational: bool, status: str) -> None:
+    """And how many wait; the client compares the word for an active device, and shows no other text."""
     device = msgspec.structs.replace(DEVICE, state=state, message=message)
 
     assert documents.queue_status(device, 3) == {
-        "state": state == "active",
+        "state": operational,
         "status": status,
         "message": message,
         "lengthQueue": 3,

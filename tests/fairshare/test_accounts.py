@@ -217,7 +217,9 @@ class Both:
     def start(self, choice: rules.Choice, seconds: float) -> None:
         """Begin a job of who was chosen."""
         device, place = self.names[choice.device], self.projects[choice.project.partition(":")[2]]
-        accounts.start(self.tx, device.id, place.project_id, seconds, self.now, guarded=choice.guarded)
+        accounts.start(
+            self.tx, device.id, place.project_id, seconds, self.now, turn="guarded" if choice.guarded else "due"
+        )
         self.tree.start(choice, rules.cost(seconds), self.now.timestamp())
         self.began.append((device, place, seconds, self.now))
 

@@ -40,6 +40,7 @@ class Naive:
         self.queued: dict[tuple[str, str], int] = defaultdict(int)
         self.since: dict[tuple[str, str], float] = {}
         self.budget: dict[str, float] = defaultdict(float)
+        self.reached: dict[tuple[str, str | None], float] = {}
         self.siblings: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.way: dict[str, tuple[str, ...]] = {}
         for device in DEVICES:
@@ -64,8 +65,8 @@ class Naive:
             keys = [self.key(o, self.there[o, device]) for o in known if o != node and self.queued[device, o]]
             weights = sum(self.there[each, device] for each in known)
         if keys:
-            weight = self.there[node, device]
-            self.usage[node] = rules.clamped(self.usage[node], weight, min(keys), weights, moment, self.rules)
+            weight, least = self.there[node, device], max(min(keys), self.reached.get((device, parent), rules.UNUSED))
+            self.usage[node] = rules.clamped(self.usage[node], weight, least, weights, moment, self.rules)
 
     def enter(self, device: str, project: str, moment: float) -> None:
         """Let a job wait."""
@@ -82,9 +83,16 @@ class Naive:
         """Take a job out."""
         for node in self.way[project]:
             self.queued[device, node] -= 1
+            if not self.queued[device, node]:
+                self.reached.pop((device, node), None)
 
     def start(self, choice: Choice, cost: float, moment: float) -> None:
         """Begin a job."""
+        if not choice.guarded:
+            for parent, node in itertools.pairwise(self.way[choice.project]):
+                place = (choice.device, parent)
+                key = self.key(node, self.there[node, choice.device])
+                self.reached[place] = max(self.reached.get(place, rules.UNUSED), key)
         self.leave(choice.device, choice.project)
         self.charge(choice.project, cost, moment)
         for node in self.way[choice.project]:

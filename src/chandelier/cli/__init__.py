@@ -11,7 +11,22 @@ from typing import Annotated, Final
 import typer
 
 from chandelier import __version__, errors
-from chandelier.cli import audit, cloud, devices, grants, jobs, members, places, shares, tokens, usage, users
+from chandelier.cli import (
+    allowances,
+    audit,
+    cloud,
+    devices,
+    grants,
+    jobs,
+    members,
+    places,
+    queue,
+    reservations,
+    shares,
+    tokens,
+    usage,
+    users,
+)
 
 app = typer.Typer(
     help="Chandelier: a quantum computing cloud that you run yourself.",
@@ -29,8 +44,15 @@ _NOUNS: Final = {
         "group": places.noun("group", "Groups of a hub, such as departments or courses."),
         "project": places.noun("project", "Projects of a group: where people work and jobs belong."),
         "share": shares.app,
+        "limit": allowances.app,
     },
-    "Devices and jobs": {"device": devices.app, "grant": grants.app, "job": jobs.app},
+    "Devices and jobs": {
+        "device": devices.app,
+        "grant": grants.app,
+        "reservation": reservations.app,
+        "job": jobs.app,
+        "queue": queue.app,
+    },
     "Accounts": {"usage": usage.app, "audit": audit.app},
 }
 for command in (cloud.init, cloud.serve, cloud.demo, cloud.doctor):

@@ -2,12 +2,20 @@
 """Devices and simulators from the shell."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chandelier import errors
 from chandelier.cli import folder, output
+
+if TYPE_CHECKING:
+    from chandelier.devices import DeviceState, Pace
+
+Name = Annotated[str, typer.Argument(help="Name of the device.")]
+Message = Annotated[str, typer.Option(help="Shown to users beside the state.")]
+#: How a state is said in a sentence, where its name is no adjective.
+_SAID = {"maintenance": "in maintenance", "drain": "draining"}
 
 app = typer.Typer(help="Devices and simulators.", no_args_is_help=True)
 
@@ -25,6 +33,7 @@ def device_list(data: folder.Data = None, as_json: output.AsJson = False) -> Non
                     "name": device.name,
                     "qubits": device.qubits,
                     "simulator": device.simulator,
+                    "pace": device.pace,
                     "state": device.state,
                     "message": device.message,
                     "waiting": records.count_waiting(tx, device.id),
@@ -37,7 +46,7 @@ def device_list(data: folder.Data = None, as_json: output.AsJson = False) -> Non
 
 @app.command("show")
 def device_show(
-    name: Annotated[str, typer.Argument(help="Name of the device.")],
+    name: Name,
     data: folder.Data = None,
     as_json: output.AsJson = False,
 ) -> None:
@@ -55,6 +64,8 @@ def device_show(
         "basis_gates": documents.configuration["basis_gates"],
         "max_shots": device.max_shots,
         "max_experiments": device.max_experiments,
+        "pace": device.pace,
+        "overhead": device.overhead if device.pace == "real" else None,
         "state": device.state,
         "message": device.message,
         "calibrated": (documents.properties or {}).get("last_update_date"),
@@ -88,30 +99,66 @@ def device_add(
 
 
 @app.command("pause")
-def device_pause(
-    name: Annotated[str, typer.Argument(help="Name of the device.")],
-    message: Annotated[str, typer.Option(help="Shown to users beside the state.")] = "",
-    data: folder.Data = None,
-    as_json: output.AsJson = False,
-) -> None:
+def device_pause(name: Name, message: Message = "", data: folder.Data = None, as_json: output.AsJson = False) -> None:
     """Start no more jobs on a device; jobs are still accepted, and wait."""
-    _set_device_state(name, "paused", message, data, as_json=as_json)
+    _set_state(name, "paused", message, data, as_json=as_json)
 
 
 @app.command("resume")
-def device_resume(
-    name: Annotated[str, typer.Argument(help="Name of the device.")],
+def device_resume(name: Name, message: Message = "", data: folder.Data = None, as_json: output.AsJson = False) -> None:
+    """Start jobs on a device again."""
+    _set_state(name, "active", message, data, as_json=as_json)
+
+
+@app.command("maintenance")
+def device_maintenance(
+    name: Name, message: Message = "", data: folder.Data = None, as_json: output.AsJson = False
+) -> None:
+    """Like `pause`, and clients say that the device is not operational."""
+    _set_state(name, "maintenance", message, data, as_json=as_json)
+
+
+@app.command("drain")
+def device_drain(name: Name, message: Message = "", data: folder.Data = None, as_json: output.AsJson = False) -> None:
+    """Take no new jobs for a device; those that wait still run."""
+    _set_state(name, "drain", message, data, as_json=as_json)
+
+
+@app.command("set")
+def device_set(
+    name: Name,
+    pace: Annotated[
+        str, typer.Option(metavar="PACE", help="`fast`, or `real`: jobs take as long as on the machine, one by one.")
+    ],
+    overhead: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="What each job takes besides its shots; counts at the pace `real`."),
+    ] = None,
     data: folder.Data = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Start jobs on a device again."""
-    _set_device_state(name, "active", "", data, as_json=as_json)
+    """Set how long jobs keep a device; it holds for jobs that start from now on."""
+    from chandelier.tenancy import acts
+
+    chosen = _pace(pace)
+    with folder.opened(data) as store:
+        device = store.write(lambda tx: acts.set_pace(tx, folder.by(), name, chosen, overhead))
+    facts = {"name": device.name, "pace": device.pace, "overhead": device.overhead}
+    output.show(facts, f"{device.name} has the pace {device.pace}", as_json=as_json)
 
 
-def _set_device_state(name: str, state: Any, message: str, data: Path | None, *, as_json: bool) -> None:
-    from chandelier import devices
+def _pace(text: str) -> "Pace":
+    if text == "fast":
+        return "fast"
+    if text == "real":
+        return "real"
+    raise errors.Invalid(f"There is no pace {text!r}; it is fast or real.", 1001)
+
+
+def _set_state(name: str, state: "DeviceState", message: str, data: Path | None, *, as_json: bool) -> None:
+    from chandelier.tenancy import acts
 
     with folder.opened(data) as store:
-        device = store.write(lambda tx: devices.set_state(tx, name, state, message))
+        device = store.write(lambda tx: acts.set_state(tx, folder.by(), name, state, message))
     facts = {"name": device.name, "state": device.state, "message": device.message}
-    output.show(facts, f"{device.name} is {device.state}", as_json=as_json)
+    output.show(facts, f"{device.name} is {_SAID.get(device.state, device.state)}", as_json=as_json)

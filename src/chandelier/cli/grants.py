@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chandelier import errors
-from chandelier.cli import folder, output, paths, shares
+from chandelier.cli import folder, output, paths, queue, shares
 
 if TYPE_CHECKING:
     from chandelier.devices import Device
@@ -32,6 +32,7 @@ NewShare = Annotated[
 MaxShots = Annotated[int | None, typer.Option(metavar="N", help="Most shots of an experiment.")]
 MaxExperiments = Annotated[int | None, typer.Option(metavar="N", help="Most experiments of a job.")]
 MaxRunning = Annotated[int | None, typer.Option(metavar="N", help="Most jobs that run at once.")]
+MaxPending = Annotated[int | None, typer.Option(metavar="N", help="Most jobs that wait or run.")]
 OpenPulse = Annotated[Switch | None, typer.Option(metavar="on|off", help="Whether pulses are allowed.")]
 PulseQubits = Annotated[int | None, typer.Option(metavar="N", help="Most qubits that pulses may act on.")]
 PulseChannels = Annotated[int | None, typer.Option(metavar="N", help="Most channels that pulses may use.")]
@@ -54,6 +55,7 @@ def grant_set(
     pulse_qubits: PulseQubits = None,
     pulse_channels: PulseChannels = None,
     max_running: MaxRunning = None,
+    max_pending: MaxPending = None,
     no_limits: NoLimits = False,
     above: Above = False,
     data: folder.Data = None,
@@ -68,16 +70,23 @@ def grant_set(
     from chandelier.tenancy.grants import Limits
 
     pulses = None if open_pulse is None else open_pulse is Switch.ON
-    limits = Limits(max_shots, max_experiments, pulses, pulse_qubits, pulse_channels, max_running)
+    limits = Limits(max_shots, max_experiments, pulses, pulse_qubits, pulse_channels, max_running, max_pending)
 
-    def work(tx: "Transaction") -> "tuple[Grant, shares.Change]":
-        return _set(tx, paths.get(tx, path), device, share, limits, forget=no_limits, above=above)
+    slots = folder.settings(data).runners
+
+    def work(tx: "Transaction") -> "tuple[Grant, shares.Change, shares.Foreseen]":
+        spot = paths.get(tx, path)
+        over = paths.above(spot)
+        ahead = queue.outlook(tx, slots, over) if dry_run else []
+        granted, change = _set(tx, spot, device, share, limits, forget=no_limits, above=above)
+        return granted, change, shares.foreseen(tx, slots, over, ahead)
 
     with folder.opened(data) as store:
-        granted, change = folder.write(store, work, dry_run=dry_run)
+        granted, change, ahead = folder.write(store, work, dry_run=dry_run)
     document = {"path": path.strip("/"), "device": device} | _facts(granted)
     known = ", ".join(f"{name} {output.cell(value)}" for name, value in _facts(granted).items() if value is not None)
-    shares.report(document, f"{document['path']} has {device}: {known}", change, dry_run, as_json=as_json)
+    sentence = f"{document['path']} has {device}: {known}"
+    shares.report(document, sentence, change, dry_run, as_json=as_json, ahead=ahead)
 
 
 @app.command("remove", epilog="Example: chandelier grant remove lab/students ibmq_manila --dry-run")

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shares from the shell: how much of the devices' time each hub, group and project is due."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chandelier.cli import folder, output, paths
+from chandelier.cli import folder, output, paths, queue
 
 if TYPE_CHECKING:
     from chandelier.devices import Device
+    from chandelier.scheduling.outlook import Outlook
     from chandelier.store import Transaction
     from chandelier.tenancy.network import Spot
 
@@ -61,19 +62,30 @@ def share_set(
     """Give a hub, group or project another share; its siblings' percentages change with it."""
     from chandelier.tenancy import acts
 
-    def work(tx: "Transaction") -> "Change":
+    slots = folder.settings(data).runners
+
+    def work(tx: "Transaction") -> "tuple[Change, Foreseen]":
         spot = paths.get(tx, path)
-        before = of(tx, paths.above(spot))
+        above = paths.above(spot)
+        before, ahead = of(tx, above), queue.outlook(tx, slots, above) if dry_run else []
         acts.change(tx, folder.by(), spot, priority=share)
-        return before, of(tx, paths.above(spot))
+        return (before, of(tx, above)), foreseen(tx, slots, above, ahead)
 
     with folder.opened(data) as store:
-        done = folder.write(store, work, dry_run=dry_run)
-    report({"path": path.strip("/"), "share": share}, f"{path} gets share {share}", done, dry_run, as_json=as_json)
+        done, ahead = folder.write(store, work, dry_run=dry_run)
+    document = {"path": path.strip("/"), "share": share}
+    report(document, f"{path} gets share {share}", done, dry_run, as_json=as_json, ahead=ahead)
 
 
 #: Shares by path, before a change and after it.
 Change = tuple[Mapping[str, int], Mapping[str, int]]
+#: How the place and the start of the next job of each who has work change, by device.
+Foreseen = Sequence[Mapping[str, Any]]
+
+
+def foreseen(tx: "Transaction", slots: int, above: "Spot | None", before: "Sequence[Outlook]") -> Foreseen:
+    """Return what a change that was just made does to the queue, given what lay ahead before it."""
+    return queue.changes(tx, before, queue.outlook(tx, slots, above)) if before else []
 
 
 def of(tx: "Transaction", above: "Spot | None", device: "Device | None" = None) -> dict[str, int]:
@@ -98,9 +110,16 @@ def percentages(shares: Mapping[str, int]) -> dict[str, float]:
 
 
 def report(
-    document: Mapping[str, Any], sentence: str, change: Change, dry_run: bool, *, as_json: bool, hint: str = ""
+    document: Mapping[str, Any],
+    sentence: str,
+    change: Change,
+    dry_run: bool,
+    *,
+    as_json: bool,
+    hint: str = "",
+    ahead: Foreseen = (),
 ) -> None:
-    """Tell what was done, or, after a dry run, what would become of every sibling's share.
+    """Tell what was done, or, after a dry run, what would become of every sibling's share and next job.
 
     Args:
         sentence: What the command does, without a full stop.
@@ -108,12 +127,16 @@ def report(
     """
     rows = _compared(change)
     if as_json:
-        output.show(dict(document) | {"dry_run": dry_run, "shares": rows}, "", as_json=True)
+        queued = {"queue": list(ahead)} if dry_run else {}
+        output.show(dict(document) | {"dry_run": dry_run, "shares": rows} | queued, "", as_json=True)
         return
     if not dry_run:
         typer.echo(f"{sentence}\n{hint}".rstrip())
         return
     output.show_table([{key: _percent(key, value) for key, value in row.items()} for row in rows], as_json=False)
+    if ahead:
+        typer.echo("The next job of each who waits:")
+        output.show_table(ahead, as_json=False)
     typer.echo(f"Nothing is changed. Without --dry-run: {sentence}")
 
 

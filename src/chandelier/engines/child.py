@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from qiskit.circuit import QuantumCircuit
 
 from chandelier import errors
@@ -153,18 +154,22 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
     failed = [outcome for outcome in outcomes if outcome.code]
     if len(failed) == len(outcomes) and failed[0].code in {8008, 8022}:
         raise errors.ProgramRefused(failed[0].message, failed[0].code)
-    seconds = time.monotonic() - started
+    seconds, now = time.monotonic() - started, datetime.datetime.now(datetime.UTC)
+    entries = [outcome.result for outcome in outcomes]
+    occupation = task.occupation or tasks.Occupation(seconds, now)
+    if task.occupation is not None:
+        entries = [_as_on_machine(entry, way) for entry, way in zip(entries, ways, strict=True)]
     document = results.Result(
         backend_name=target.name,
         backend_version=target.version,
         qobj_id=program.envelope.qobj_id,
         job_id=task.job_id,
         success=not failed,
-        results=[outcome.result for outcome in outcomes],
+        results=entries,
         status="COMPLETED" if not failed else "ERROR: one or more experiments failed",
-        date=results.date(datetime.datetime.now(datetime.UTC)),
+        date=results.date(max(now, occupation.ends)),
         header=program.envelope.header,
-        time_taken=seconds,
+        time_taken=occupation.seconds,
     )
     body = results.encode(document)
     if len(body) > task.limits.result_bytes:
@@ -178,6 +183,11 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
         bytes=len(body),
         metadata={"methods": sorted({way.plan.method for way in ways})},
     )
+
+
+def _as_on_machine(entry: results.ExperimentResult, way: routes.Route) -> results.ExperimentResult:
+    """Say how long the machine would have taken for an experiment; one that failed took nothing."""
+    return msgspec.structs.replace(entry, time_taken=way.device_seconds) if entry.success else entry
 
 
 def _prepare(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Target, list[routes.Route]]:

@@ -35,6 +35,9 @@ START: Final = 2e-3
 BASE_MEMORY: Final = 64 << 20
 SLACK: Final = 1.25
 
+#: No occupation of a machine is told to be longer, s: a program may ask for delays whose sum JSON cannot write.
+FOREVER: Final = 1e12
+
 #: Above this many qubits a Clifford circuit goes to the stabilizer method; below, a state is faster.
 STABILIZER_FROM: Final = 12
 #: A matrix product state is predicted with bonds no larger than this.
@@ -218,13 +221,13 @@ def device_seconds(experiment: programs.Opened, duration: float, target: targets
     if target.simulator:
         return 0.0
     if target.rep_delay is None:
-        return experiment.shots * max(target.rep_time, duration)
+        return min(experiment.shots * max(target.rep_time, duration), FOREVER)
     wait = target.rep_delay
     asked = experiment.config.rep_delay
     if asked is not None and target.rep_delay_range is not None:
         shortest, longest = target.rep_delay_range
         wait = min(max(asked * 1e-6, shortest), longest)
-    return experiment.shots * (wait + duration)
+    return min(experiment.shots * (wait + duration), FOREVER)
 
 
 def _candidates(case: Profile, method: str) -> list[str]:

@@ -18,6 +18,7 @@ from chandelier.experience import (
     jobshapes,
     lists,
     network,
+    queues,
     shapes,
     shelf,
     storage,
@@ -113,6 +114,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         prefixed=True,
         large=True,
         response=jobshapes.Job,
+        failures=(errors.Conflict,),
     ),
     _job(
         "GET",
@@ -147,6 +149,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         shapes.Deleted,
         failures=(errors.Conflict,),
     ),
+    _job("GET", "/queueExplanation", queues.explain, "Say why a job waits.", jobshapes.QueueExplanation),
     _job("POST", "/cancel", jobs.cancel, "Cancel a job.", jobshapes.Cancelled),
     _job(
         "GET",
@@ -245,7 +248,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         large=True,
         response=jobshapes.Execution,
         query=jobshapes.ExecuteQuery,
-        failures=(errors.NotFound,),
+        failures=(errors.NotFound, errors.Conflict),
     ),
     Route("GET", "/Executions/{execution}", codes.get_execution, "Get a run of a text.", response=jobshapes.Execution),
     Route("GET", "/Codes/{code}", codes.get_code, "Get a text that was kept.", response=jobshapes.Code),

@@ -10,7 +10,7 @@ from chandelier import devices, errors
 from chandelier.devices import Device
 from chandelier.experience import conditions, documents, network, shelf
 from chandelier.gateway import Call, Json
-from chandelier.jobs import records
+from chandelier.jobs import pending, records
 from chandelier.tenancy import access, grants
 from chandelier.tenancy.access import Available
 from chandelier.tenancy.grants import Limits
@@ -103,8 +103,9 @@ def queue_status(call: Call) -> Json:
 
 def jobs_limit(call: Call) -> Json:
     """Return how many jobs the caller may have on a device and how many there are; -1 is any number."""
-    running = records.count_active(call.tx, _device(call).id, call.principal.user_id)
-    return Json({"maximumJobs": call.cloud.rules.max_pending_jobs, "runningJobs": running})
+    device, most = _device(call), call.cloud.rules.max_pending_jobs
+    room = pending.room(call.tx, call.principal.user_id, _place_with(call, device), device, most)
+    return Json({"maximumJobs": room.most, "runningJobs": room.there})
 
 
 def _available(call: Call) -> list[Available]:
@@ -121,6 +122,14 @@ def _granted(call: Call) -> Available:
     if "hub" in call.path:
         network.check_hub(call)
     return access.any_device(call.tx, call.principal, call.path["device"])
+
+
+def _place_with(call: Call, device: Device) -> Place:
+    """Return the project that the path names, else the caller's first that has the device."""
+    if "project" in call.path:
+        return network.place(call)
+    mine = access.places(call.tx, call.principal)
+    return next(place for place in mine if grants.on_way(call.tx, place, device.id) is not None)
 
 
 def _configuration(call: Call, device: Device) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from chandelier.experience.shapes import Amount, Count, Coupling, Date, Maybe, O
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A time for which a device is reserved. Source: protocol 4.3."""
+    """A time for which a device is reserved; `why` is why it was over before its end. Source: protocol 4.3."""
 
     initial_date: Date
     end_date: Date
@@ -19,6 +19,7 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     creation_date: Maybe[Date] = UNSET
     backend_name: Maybe[str] = UNSET
     hub_info: Maybe[Object] = UNSET
+    why: Maybe[Literal["cancelled", "idle", "gone"]] = UNSET
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ running, with an `infoQueue`. Source: protocol 6.2 to 6.4.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ from chandelier.devices import Device
 from chandelier.jobs import lifecycle
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, Kind
+from chandelier.scheduling.forecast import Forecast
 from chandelier.tenancy.access import Available, Principal
 from chandelier.tenancy.grants import Limits
 from chandelier.tenancy.network import DEFAULT_GROUP, DEFAULT_HUB, DEFAULT_PROJECT, Node, Place, Spot
@@ -53,6 +54,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     Attributes:
         position: 1-based place among the project's queued jobs on the device; only for queued jobs, and not far back.
+        forecast: What was foretold last.
         steps: When the job entered each state; empty in lists.
         links: URLs of the job's program, for the `objectStorageInfo`.
         private: Whether the reader is the submitter or an operator, who may see where the job came from.
@@ -61,6 +63,7 @@ class Facts(msgspec.Struct, frozen=True):
     device: Device
     place: Place
     position: int | None = None
+    forecast: Forecast | None = None
     steps: Sequence[tuple[State, datetime]] = ()
     links: Mapping[str, str] = {}
     private: bool = False
@@ -209,7 +212,8 @@ def capabilities(limits: Limits) -> Document:
     }
     known = {name: value for name, value in named.items() if value is not None}
     document: Document = {"capabilities": known} if known else {}
-    return document if limits.max_running is None else document | {"limit": limits.max_running}
+    own = {"limit": limits.max_running, "maxPending": limits.max_pending}
+    return document | {name: value for name, value in own.items() if value is not None}
 
 
 def node(spot: Spot) -> Document:
@@ -227,11 +231,14 @@ def node(spot: Spot) -> Document:
 
 
 def queue_status(device: Device, length: int) -> Document:
-    """Return whether a device starts jobs and how many wait. Source: protocol 4.2."""
+    """Return whether a device is operational and how many wait. Source: protocol 4.2.
+
+    Clients show `status` only, so it has the message too; one that is active says just that, for they compare it.
+    """
     active = device.state == "active"
     return {
-        "state": active,
-        "status": "active" if active else device.message or "paused",
+        "state": device.conduct.offered,
+        "status": device.state if active or not device.message else f"{device.state}: {device.message}",
         "message": device.message,
         "lengthQueue": length,
         "backend_version": device.version,
@@ -247,7 +254,7 @@ def status(job: Job, facts: Facts, *, versioned: bool) -> Document:
         "creationDate": date(job.created),
         "backend": {"id": facts.device.id, "name": facts.device.name},
         "hubInfo": _hub_info(facts.place),
-        "runMode": "fairshare",
+        "runMode": job.run_mode or "fairshare",
         "userId": job.user_id,
         "tags": list(job.tags),
         "liveDataEnabled": job.live_data,
@@ -310,10 +317,36 @@ def _hub_info(place: Place) -> Document:
 
 
 def _info_queue(job: Job, facts: Facts) -> Document | None:
+    """Return how a job waits; what is not known is left out. Source: protocol 6.3."""
     if job.state is not State.QUEUED:
         return None
     info: Document = {"status": "PENDING_IN_QUEUE"}
-    return info if facts.position is None else info | {"position": facts.position}
+    if facts.position is not None:
+        info["position"] = facts.position
+    return info if facts.forecast is None else info | _foretold(job, facts, facts.forecast)
+
+
+def _foretold(job: Job, facts: Facts, forecast: Forecast) -> Document:
+    document: Document = {}
+    for level, node in zip(("hub", "group", "project"), facts.place.spot.way, strict=True):
+        standing = forecast.standings.get((job.device_id, node.id))
+        if standing is not None:
+            document[f"{level}Priority"] = standing.fairness
+    quality = forecast.qualities.get(job.device_id)
+    if quality is not None:
+        document["estimateQuality"] = {"p50": quality.p50, "p90": quality.p90}
+    ahead = None if facts.position is None else facts.position - 1
+    expected = forecast.of(job.id, job.device_id, job.project_id, ahead, job.estimate)
+    if expected is None:
+        return document
+    if expected.overall is not None:
+        # Of the own project it may be known better by now how many are before it.
+        document["globalPosition"] = max(expected.overall, facts.position or 1)
+    if expected.start is not None and expected.end is not None:
+        start = max(expected.start, forecast.at.timestamp())
+        document["estimatedStartTime"] = date(datetime.fromtimestamp(start, UTC))
+        document["estimatedCompleteTime"] = date(datetime.fromtimestamp(start + expected.end - expected.start, UTC))
+    return document
 
 
 def _client_info(job: Job) -> Document | None:

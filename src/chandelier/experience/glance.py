@@ -19,7 +19,7 @@ from chandelier.gateway import Cloud
 from chandelier.jobs import records, watching
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
-from chandelier.memory import Memory
+from chandelier.scheduling.forecast import Forecast
 from chandelier.store import Transaction
 from chandelier.tenancy import access
 from chandelier.tenancy.access import Principal
@@ -57,12 +57,14 @@ class Sight(msgspec.Struct, frozen=True):
         messages: The status message of each presentation.
         job: The job; None if there is none.
         position: Its 1-based place in its line, if it waits and is not far back.
+        overall: Its 1-based place among all that wait for the device, as far as it was foretold.
     """
 
     refused: Mapping[str, int | None]
     messages: Mapping[bool, bytes] = {}
     job: Job | None = None
     position: int | None = None
+    overall: int | None = None
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -74,6 +76,7 @@ class Survey(msgspec.Struct, frozen=True):
         states: Of those of the part that exist.
         tokens: Those of the part that are valid.
         places: 1-based places of queued jobs, of the lines that were asked for.
+        overall: 1-based places among all that wait for their device, of those of the part of which it was foretold.
     """
 
     moves: int
@@ -81,6 +84,7 @@ class Survey(msgspec.Struct, frozen=True):
     states: Mapping[str, State] = {}
     tokens: Collection[str] = ()
     places: Mapping[str, int] = {}
+    overall: Mapping[str, int | None] = {}
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -112,7 +116,10 @@ def survey(cloud: Cloud, part: Part, moves: int | None, now: datetime) -> Survey
         latest = watching.latest_move(tx)
         moved = () if moves is None or moves == latest else watching.list_moved(tx, moves, latest)
         states = watching.list_states(tx, part.ids)
-        return Survey(latest, moved, states, access.authenticate_all(tx, part.tokens, now).keys(), places)
+        tokens = access.authenticate_all(tx, part.tokens, now).keys()
+        forecast = cloud.forecaster.latest() if places else None
+        overall = {job_id: _overall(forecast, job_id) for job_id in part.ids if job_id in places}
+        return Survey(latest, moved, states, tokens, places, overall)
 
 
 def look(cloud: Cloud, wanted: Mapping[str, Interest], now: datetime) -> dict[str, Sight]:
@@ -123,7 +130,7 @@ def look(cloud: Cloud, wanted: Mapping[str, Interest], now: datetime) -> dict[st
     """
     try:
         with cloud.store.database.reading() as tx:
-            return _seen(tx, cloud.memory, wanted, now)
+            return _seen(tx, cloud, wanted, now)
     except errors.Unavailable:
         raise
     except Exception:  # noqa: BLE001  # told to whom it concerns, and logged
@@ -134,11 +141,12 @@ def look(cloud: Cloud, wanted: Mapping[str, Interest], now: datetime) -> dict[st
         return {job_id: Sight(dict.fromkeys(interest.tokens, FAILED)) for job_id, interest in wanted.items()}
 
 
-def _seen(tx: Transaction, memory: Memory, wanted: Mapping[str, Interest], now: datetime) -> dict[str, Sight]:
+def _seen(tx: Transaction, cloud: Cloud, wanted: Mapping[str, Interest], now: datetime) -> dict[str, Sight]:
     tokens = frozenset[str]().union(*(interest.tokens for interest in wanted.values()))
     principals = access.authenticate_all(tx, tokens, now)
     jobs = {job.id: job for job in watching.list_jobs(tx, wanted)}
     positions = _positions(tx, [job for job in jobs.values() if job.state is State.QUEUED])
+    forecast, memory = cloud.forecaster.latest() if positions else None, cloud.memory
     sights: dict[str, Sight] = {}
     for job_id, interest in wanted.items():
         job = jobs.get(JobId(job_id))
@@ -147,10 +155,16 @@ def _seen(tx: Transaction, memory: Memory, wanted: Mapping[str, Interest], now: 
             sights[job_id] = Sight(refused)
         else:
             position = positions.get(job.id)
-            facts = Facts(memory.device(tx, job.device_id), memory.place(tx, job.project_id), position)
+            facts = Facts(memory.device(tx, job.device_id), memory.place(tx, job.project_id), position, forecast)
             messages = {view: _message(job, facts, versioned=view) for view in interest.views}
-            sights[job_id] = Sight(refused, messages, job, position)
+            overall = _overall(forecast, job.id) if position is not None else None
+            sights[job_id] = Sight(refused, messages, job, position, overall)
     return sights
+
+
+def _overall(forecast: Forecast | None, job_id: str) -> int | None:
+    expected = None if forecast is None else forecast.course.expected.get(job_id)
+    return None if expected is None else expected.overall
 
 
 def _refusal(tx: Transaction, principal: Principal | None, job: Job | None) -> int | None:

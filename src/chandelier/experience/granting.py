@@ -12,7 +12,7 @@ from chandelier.experience import administration, hubdocuments
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
-from chandelier.tenancy import acts, grants
+from chandelier.tenancy import acts, allowances, grants
 from chandelier.tenancy.grants import Limits
 from chandelier.tenancy.network import Spot
 
@@ -30,18 +30,29 @@ class Capabilities(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
     pulse_channels: Positive | None = None
 
 
+class TimeLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds of device time that may be used in a number of days."""
+
+    seconds: float
+    days: int = allowances.USUAL_DAYS
+
+
 class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST …/devices`. Source: seed 001; the two optional parts are this server's own.
 
     Attributes:
         capabilities: Replaces what was set before; without it, that stays.
         limit: Most jobs that run at once; null for any number, without it what was set stays.
+        max_pending: Most jobs that wait or run; the same.
+        time_limit: How much device time may be used; the same.
     """
 
     name: str
     priority: int
     capabilities: Capabilities | UnsetType = UNSET
     limit: Positive | UnsetType | None = UNSET
+    max_pending: Positive | UnsetType | None = msgspec.field(name="maxPending", default=UNSET)
+    time_limit: TimeLimit | UnsetType | None = msgspec.field(name="timeLimit", default=UNSET)
     access_token: str | UnsetType = UNSET
 
 
@@ -55,6 +66,7 @@ def grant(tx: Transaction, call: Call, spot: Spot) -> Document:
     known = grants.find(tx, spot.node.id, device.id)
     limits = _limits(asked, Limits() if known is None else known.limits)
     made = acts.grant(tx, administration.by(call), spot, device, asked.priority, limits)
+    _limit_time(tx, call, spot, device, asked.time_limit)
     around = [each.id for each in administration.siblings(tx, spot)]
     weight = sum(each.priority for each in grants.of_nodes(tx, around) if each.device_id == device.id)
     return hubdocuments.grants([(device, made)], {device.id: weight} if weight else None)
@@ -71,7 +83,9 @@ def details(call: Call, spot: Spot) -> Json:
     known = grants.find(call.tx, spot.node.id, _device(call.tx, call, spot).id)
     if known is None:
         raise _missing(call, spot)
-    return Json(hubdocuments.details(known))
+    limit = allowances.find(call.tx, spot, _device(call.tx, call, spot))
+    document = hubdocuments.details(known)
+    return Json(document if limit is None else document | {"timeLimit": {"seconds": limit.seconds, "days": limit.days}})
 
 
 def _device(tx: Transaction, call: Call, spot: Spot) -> Device:
@@ -85,7 +99,18 @@ def _missing(call: Call, spot: Spot) -> errors.NotFound:
     return errors.NotFound(f"{spot.path} has no device {call.path['device']!r}.", 3100)
 
 
+def _limit_time(tx: Transaction, call: Call, spot: Spot, device: Device, limit: TimeLimit | UnsetType | None) -> None:
+    if limit is None and allowances.find(tx, spot, device) is not None:
+        allowances.remove(tx, administration.by(call), spot, device)
+    elif isinstance(limit, TimeLimit):
+        allowances.set_(tx, administration.by(call), spot, device, limit.seconds, limit.days)
+
+
 def _limits(asked: Granting, known: Limits) -> Limits:
+    before = known
     if asked.capabilities is not UNSET:
         known = Limits(**msgspec.structs.asdict(asked.capabilities), max_running=known.max_running)
+        known = msgspec.structs.replace(known, max_pending=before.max_pending)
+    if asked.max_pending is not UNSET:
+        known = msgspec.structs.replace(known, max_pending=asked.max_pending)
     return known if asked.limit is UNSET else msgspec.structs.replace(known, max_running=asked.limit)

@@ -2,13 +2,16 @@
 """The endpoints with which hubs are administered: a literal table of what each does and the right that it takes."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
+
+import msgspec
 
 from chandelier import errors
 from chandelier.experience import (
     administration,
     analytics,
+    bookings,
     devices,
     deviceshapes,
     granting,
@@ -68,6 +71,25 @@ def _act(
 def _require(tx: Transaction, call: Call, right: str) -> Spot:
     path = call.path
     return access.require(tx, call.principal, right, path["hub"], path.get("group"), path.get("project"))
+
+
+def _bookings(path: str, level: str) -> Iterator[Route]:
+    """Return the endpoints of a device's reservations at one level; this server's own, in the style of seed 001."""
+    several, one = path + _DEVICE + "/bookings", path + _DEVICE + "/bookings/{booking}"
+    read, change = f"read the {level}'s reservations", f"change the {level}'s reservations"
+    shape: Any = deviceshapes.Booking
+    yield _read(
+        several,
+        read,
+        bookings.list_of_node,
+        f"List the reservations of a device that concern a {level}.",
+        list[deviceshapes.Booking],
+        query=shapes.BookingsQuery,
+    )
+    added = _act("POST", several, change, bookings.add, f"Reserve a device for a {level}.", shape, bookings.Booking)
+    yield msgspec.structs.replace(added, failures=(*added.failures, errors.LimitReached))
+    yield _read(one, read, bookings.get, f"Get a reservation that concerns a {level}.", shape)
+    yield _act("DELETE", one, change, bookings.cancel, f"Cancel a reservation of a {level}.", shapes.Deleted)
 
 
 _JOBS: Final[dict[str, Any]] = {"response": shapes.listed(jobshapes.Job), "query": shapes.JobsQuery}
@@ -212,4 +234,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Get what was set for a device of a project.",
         hubshapes.Details,
     ),
+    *_bookings(_HUB, "hub"),
+    *_bookings(_GROUP, "group"),
+    *_bookings(_PROJECT, "project"),
 )

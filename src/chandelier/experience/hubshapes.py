@@ -17,6 +17,15 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
     capabilities: "CapabilitiesSet"
     limit: Maybe[Priority] = UNSET
+    pending: Maybe[Priority] = msgspec.field(name="maxPending", default=UNSET)
+    time: Maybe["TimeLimit"] = msgspec.field(name="timeLimit", default=UNSET)
+
+
+class TimeLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """How many seconds of device time may be used in how many days."""
+
+    seconds: Amount
+    days: Priority
 
 
 class CapabilitiesSet(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

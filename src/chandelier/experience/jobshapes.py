@@ -32,16 +32,87 @@ class HubInfo(msgspec.Struct, frozen=True):
     project: Level
 
 
+class EstimateQuality(msgspec.Struct, frozen=True):
+    """How far off estimates of a start on the device were lately: half of them less, nine of ten less, s."""
+
+    p50: Amount
+    p90: Amount
+
+
+Fairness = Annotated[float, Meta(gt=0, le=1)]
+
+
 class InfoQueue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a job waits. Source: protocol 6.3."""
+    """How a job waits; `position` counts jobs of the same project, `globalPosition` all. Source: protocol 6.3.
+
+    The priorities are 1 for who has used nothing lately, 0.5 for who has used just their share, and less above it.
+    """
 
     status: Literal["PENDING_IN_QUEUE"]
     position: Maybe[Priority] = UNSET
+    global_position: Maybe[Priority] = UNSET
     estimated_start_time: Maybe[Date] = UNSET
     estimated_complete_time: Maybe[Date] = UNSET
-    hub_priority: Maybe[Amount] = UNSET
-    group_priority: Maybe[Amount] = UNSET
-    project_priority: Maybe[Amount] = UNSET
+    estimate_quality: Maybe[EstimateQuality] = UNSET
+    hub_priority: Maybe[Fairness] = UNSET
+    group_priority: Maybe[Fairness] = UNSET
+    project_priority: Maybe[Fairness] = UNSET
+
+
+class Rival(msgspec.Struct, frozen=True, kw_only=True):
+    """The sibling that goes first, and why; its name only if the caller may know it."""
+
+    reason: str
+    name: Maybe[str] = UNSET
+
+
+class QueueLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """How the job's hub, group or project stands on the device.
+
+    `percent` is its share among the siblings that use the device, `usage` the device time that it used lately, s.
+    """
+
+    level: Literal["hub", "group", "project"]
+    name: str
+    share: Amount
+    percent: Amount
+    usage: Amount
+    priority: Fairness
+    waiting: Count
+    first: bool
+    rival: Maybe[Rival] = UNSET
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """What holds a job although its device is free."""
+
+    kind: str
+    text: str
+
+
+class StartEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """When a job should start and end; nine times of ten it starts between `earliest` and `latest`."""
+
+    start: Date
+    complete: Date
+    earliest: Maybe[Date] = UNSET
+    latest: Maybe[Date] = UNSET
+    quality: Maybe[EstimateQuality] = UNSET
+
+
+class QueueExplanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Why a job waits; `lines` say it in sentences, also of a job that does not wait."""
+
+    job_id: str
+    status: State
+    backend: NamedDevice
+    date: Date
+    levels: list[QueueLevel]
+    lines: list[str]
+    position: Maybe[Priority] = UNSET
+    global_position: Maybe[Priority] = UNSET
+    hold: Maybe[Hold] = UNSET
+    estimate: Maybe[StartEstimate] = UNSET
 
 
 class JobFailure(msgspec.Struct, frozen=True):

@@ -30,6 +30,8 @@ _PAGE: Final = 200
 _INDEXED: Final = {False: "creationDate, backend.name, status, tags or id", True: "creationDate, userId or id"}
 #: Requests that wait for the end of a job; each holds a thread, of which there are some forty.
 _waiting: Final = threading.BoundedSemaphore(8)
+#: How long the answer about a job that waits is good if nothing happens: what is foretold of it gets old.
+_WAITING_SECONDS: Final = 5.0
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -98,8 +100,10 @@ def status(call: Call, *, versioned: bool) -> Encoded:
     if call.cloud.store.database.embedded:
         told = Told(job.user_id, call.cloud.memory.place(call.tx, job.project_id), body)
         memory = call.cloud.memory
-        recollection = memory.told_waiting if job.state is State.QUEUED else memory.told
-        recollection.keep(call.tx, (job.id, versioned), told)
+        if job.state is State.QUEUED:
+            memory.told_waiting.keep(call.tx, (job.id, versioned), told, _WAITING_SECONDS)
+        else:
+            memory.told.keep(call.tx, (job.id, versioned), told)
     return Encoded(body)
 
 
@@ -215,6 +219,7 @@ class _Lookup:
             self.device(job.device_id),
             self.place(job.project_id),
             position=self._position(job) if placed else None,
+            forecast=call.cloud.forecaster.latest() if placed else None,
             steps=records.events(self._tx, job.id) if steps else (),
             links=links,
             private=access.may_act_on_job(call.principal, job.user_id),

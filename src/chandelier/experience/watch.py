@@ -70,7 +70,7 @@ class Follower:
 class _Followed:
     """A job, who follows it, and as what they know it."""
 
-    __slots__ = ("created", "followers", "line", "position", "state")
+    __slots__ = ("created", "followers", "line", "overall", "position", "state")
 
     def __init__(self) -> None:
         self.followers: set[Follower] = set()
@@ -78,6 +78,7 @@ class _Followed:
         self.line: Line | None = None
         self.created: datetime | None = None
         self.position: int | None = None
+        self.overall: int | None = None
 
     def interest(self) -> Interest:
         """Return what its followers want."""
@@ -93,6 +94,7 @@ class _Followed:
         self.line = (sight.job.device_id, sight.job.project_id) if self.state is State.QUEUED else None
         self.created = sight.job.created
         self.position = sight.position
+        self.overall = sight.overall
 
 
 class Watch:
@@ -242,7 +244,8 @@ class Watch:
                 self._compare(job_id, followed, seen, ended)
 
     def _compare(self, job_id: str, followed: _Followed, seen: Survey, ended: Set[str]) -> None:
-        moved = followed.line is not None and seen.places.get(job_id) != followed.position
+        places = (seen.places.get(job_id), seen.overall.get(job_id))
+        moved = followed.line is not None and places != (followed.position, followed.overall)
         if moved or seen.states.get(job_id) is not followed.state:
             self._changed[job_id] = None
         for follower in [one for one in followed.followers if one.token in ended] if ended else ():

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from chandelier import devices
 from chandelier.devices import DeviceId
 from chandelier.fairshare import rules, tree
-from chandelier.fairshare.rules import Allowed, Choice, Rules, Usage
+from chandelier.fairshare.rules import Allowed, Choice, Rules, Turn, Usage
 from chandelier.fairshare.tree import Tree
 from chandelier.store import Transaction, database
 from chandelier.tenancy import grants, network
@@ -58,6 +58,7 @@ _lanes: Final = sa.Table(
     sa.Column("queued", sa.Integer, nullable=False),
     sa.Column("seconds", sa.Float(53), nullable=False),
     sa.Column("since", sa.Float(53), nullable=False),
+    sa.Column("reached", sa.Float(53), nullable=False),
     sa.Column("budget", sa.Float(53), nullable=False),
     sa.Index("ix_fair_lanes_node_id", "node_id"),
     sa.Index(
@@ -99,6 +100,7 @@ class Lane(msgspec.Struct, frozen=True):
         weight: Its share there.
         key: What siblings are ordered by; the least is due.
         since: Since when it has work and has got nothing, s since 1970.
+        reached: The key up to which those below have been served since there was last no work here.
         budget: Of a pool: what is saved up for projects that waited too long, s.
     """
 
@@ -112,6 +114,7 @@ class Lane(msgspec.Struct, frozen=True):
     queued: int
     seconds: float
     since: float
+    reached: float
     budget: float
 
 
@@ -144,12 +147,16 @@ _LANES_OF_WAY: Final = sa.select(*_LANE).where(
 _SET_LANE: Final = (
     sa.update(_lanes)
     .where(_lanes.c.device_id == sa.bindparam("d"), _lanes.c.node_id == sa.bindparam("n"))
-    .values(key=sa.bindparam("k"), since=sa.bindparam("s"), budget=sa.bindparam("b"))
+    .values(key=sa.bindparam("k"), since=sa.bindparam("s"), reached=sa.bindparam("r"), budget=sa.bindparam("b"))
 )
 _MOVE: Final = (
     sa.update(_lanes)
     .where(_lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id.in_(_WAY))
-    .values(queued=_lanes.c.queued + sa.bindparam("jobs"), seconds=_lanes.c.seconds + sa.bindparam("more"))
+    .values(
+        queued=_lanes.c.queued + sa.bindparam("jobs"),
+        seconds=_lanes.c.seconds + sa.bindparam("more"),
+        reached=sa.case((_lanes.c.queued + sa.bindparam("jobs") <= 0, rules.UNUSED), else_=_lanes.c.reached),
+    )
     .returning(*_LANE)
 )
 _CHILDREN: Final = (
@@ -247,9 +254,10 @@ def enter(tx: Transaction, device_id: DeviceId, project_id: ProjectId, seconds: 
     policy, used = _standing(tx, way[0], begun)
     there = {row[0] for row in tx.execute(_ELSEWHERE, {"way": begun, "pool": way[0], "device": device_id})}
     new: dict[str, Usage] = {}
-    for node in begun:
-        if node not in there:
-            new[node] = _clamped(tx, found[node], used[node], policy, now.timestamp())
+    for parent, node in zip((None, *way[:-1]), way, strict=True):
+        if node in begun and node not in there:
+            above = None if parent is None else found[parent]
+            new[node] = _clamped(tx, found[node], above, used[node], policy, now.timestamp())
     _write_usage(tx, way[0], {node: usage for node, usage in new.items() if usage != used[node]})
     _write_lanes(tx, (found[node] for node in begun), used | new, policy, since=now)
 
@@ -266,20 +274,25 @@ def start(
     seconds: float,
     now: datetime,
     *,
-    guarded: bool = False,
+    turn: Turn = "due",
 ) -> None:
     """Take a job that begins out of the queue and charge its project what it is expected to take.
 
     Args:
         seconds: As when it entered.
-        guarded: It goes because its project waited too long.
+        turn: Why it goes.
     """
     way = _way(tx, device_id, project_id)
     found = _moved(tx, device_id, way, -1, -seconds)
     cost = rules.cost(seconds)
     policy, new = _charge(tx, way, cost, now)
+    if turn == "due":
+        for parent, node in itertools.pairwise(way):
+            reached = max(found[parent].reached, found[node].key) if found[parent].queued else rules.UNUSED
+            found[parent] = msgspec.structs.replace(found[parent], reached=reached)
     root = found[way[0]]
-    found[way[0]] = msgspec.structs.replace(root, budget=tree.saved(root.budget, cost, policy, guarded=guarded))
+    budget = tree.saved(root.budget, cost, policy, guarded=turn == "guarded")
+    found[way[0]] = msgspec.structs.replace(root, budget=budget)
     _write_lanes(tx, found.values(), new, policy, since=now)
     _write_lanes(tx, (lane for lane in _active(tx, way) if lane.device_id != device_id), new, policy)
 
@@ -360,7 +373,8 @@ def reweigh(tx: Transaction, now: datetime) -> None:
         if weight != row.weight:
             where = (_accounts.c.pool == row.pool, _accounts.c.node_id == row.node_id)
             tx.execute(sa.update(_accounts).where(*where).values(weight=weight))
-    for lane in lanes(tx):
+    known = lanes(tx)
+    for lane in known:
         weight = _weight(lane.node_id, lane.device_id, own, granted)
         if weight == lane.weight:
             continue
@@ -369,7 +383,8 @@ def reweigh(tx: Transaction, now: datetime) -> None:
         changed = msgspec.structs.replace(lane, weight=weight)
         _, used = _standing(tx, lane.pool, [lane.node_id])
         if weight > lane.weight and lane.queued:
-            new = {lane.node_id: _clamped(tx, changed, used[lane.node_id], policy, now.timestamp())}
+            above = next((each for each in known if _is_above(each, lane)), None)
+            new = {lane.node_id: _clamped(tx, changed, above, used[lane.node_id], policy, now.timestamp())}
             _write_usage(tx, lane.pool, new)
             own_lanes = [each for each in _active(tx, (lane.pool, lane.node_id)) if each.node_id == lane.node_id]
             _write_lanes(tx, own_lanes, used | new, policy)
@@ -491,7 +506,9 @@ def _add_lanes(tx: Transaction, device_id: DeviceId, way: tuple[str, ...], now: 
         database.insert_if_absent(tx, _accounts, account | {"at": now.timestamp()})
         row = {"device_id": device_id, "node_id": node, "pool": way[0], "parent_id": parent, "level": level}
         row |= {"weight": _weight(node, device_id, own, granted), "key": rules.UNUSED, "queued": 0}
-        database.insert_if_absent(tx, _lanes, row | {"seconds": 0.0, "since": 0.0, "budget": 0.0})
+        database.insert_if_absent(
+            tx, _lanes, row | {"seconds": 0.0, "since": 0.0, "reached": rules.UNUSED, "budget": 0.0}
+        )
 
 
 def _weight(node: str, device_id: str, own: Mapping[str, int], granted: Mapping[tuple[str, str], int]) -> float:
@@ -506,21 +523,29 @@ def _standing(tx: Transaction, pool: str, nodes: Sequence[str]) -> tuple[Rules, 
     return _policy_in(rows[0]), {row.node_id: Usage(row.value, row.at) for row in rows}
 
 
-def _clamped(tx: Transaction, lane: Lane, usage: Usage, policy: Rules, moment: float) -> Usage:
+def _is_above(lane: Lane, below: Lane) -> bool:
+    return lane.device_id == below.device_id and lane.node_id == below.parent_id
+
+
+def _clamped(tx: Transaction, lane: Lane, above: Lane | None, usage: Usage, policy: Rules, moment: float) -> Usage:
     """Return the usage with which a node begins to compete on a device."""
-    least, weights = _competition(tx, lane, policy)
+    least, weights = _competition(tx, lane, above, policy)
     return usage if least is None else rules.clamped(usage, lane.weight, least, weights, moment, policy)
 
 
-def _competition(tx: Transaction, lane: Lane, policy: Rules) -> tuple[float | None, float]:
-    """Return the key of the least served sibling with work, and the sum of the siblings' weights."""
-    if not lane.parent_id:
+def _competition(tx: Transaction, lane: Lane, above: Lane | None, policy: Rules) -> tuple[float | None, float]:
+    """Return how far siblings with work have been served, and the sum of their weights and the node's."""
+    if above is None:
         rivals = [row[0] for row in tx.execute(_ACTIVE_POOLS) if row[0] != lane.pool]
         keys = [rules.key(_standing(tx, pool, [pool])[1][pool], 1.0, policy.half_life) for pool in rivals]
         return (min(keys) if keys else None), 1.0 + len(rivals)
     values = {"device": lane.device_id, "parent": lane.parent_id, "node": lane.node_id}
     least = tx.execute(_LEAST_OTHER, values).scalar()
-    return least, float(tx.execute(_WEIGHTS, values).scalar() or 0.0) if least is not None else 0.0
+    if least is None:
+        return None, 0.0
+    # Newcomers among the siblings do not draw others back.
+    # Source: P. Goyal, H. Vin, H. Cheng, Start-time Fair Queueing (1996), the virtual time of a server.
+    return max(least, above.reached), float(tx.execute(_WEIGHTS, values).scalar_one())
 
 
 def _charge(tx: Transaction, way: tuple[str, ...], cost: float, moment: datetime) -> tuple[Rules, dict[str, Usage]]:
@@ -557,6 +582,7 @@ def _write_lanes(
             "n": lane.node_id,
             "k": rules.key(used[lane.node_id], lane.weight, policy.half_life),
             "s": lane.since if since is None else since.timestamp(),
+            "r": lane.reached,
             "b": lane.budget,
         }
         for lane in changed

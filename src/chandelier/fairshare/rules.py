@@ -12,7 +12,7 @@ Two forms of the tree share this module: `tree`, in memory, and `accounts`, in t
 import contextlib
 import math
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -124,6 +124,10 @@ class Source(Protocol):
 
     def standing(self, pool: str, path: tuple[str, ...]) -> tuple[float, ...]:
         """Return the keys of a project's way, with the nodes' own weights."""
+
+
+#: Why somebody goes: by fair share, because they waited too long, or because the device is reserved for them.
+Turn = Literal["due", "guarded", "reserved"]
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ costs the logarithm of the number of siblings at each level, however many jobs w
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
 from chandelier.fairshare import rules
@@ -32,11 +33,26 @@ class _Lane:
     Attributes:
         weights: Sum of the weights of all below.
         due: Those below that have work, the one that is due first; a pool's projects are in `waiting` besides.
+        reached: The key up to which those below have been served since there was last no work here; what the guard lets
+            go does not count.
         since: Since when it has work and has got nothing; decides between siblings that are due alike.
         budget: Of a pool: what is saved up for projects that waited too long, s.
     """
 
-    __slots__ = ("above", "below", "budget", "due", "name", "node", "queued", "since", "waiting", "weight", "weights")
+    __slots__ = (
+        "above",
+        "below",
+        "budget",
+        "due",
+        "name",
+        "node",
+        "queued",
+        "reached",
+        "since",
+        "waiting",
+        "weight",
+        "weights",
+    )
 
     def __init__(self, name: str, node: _Node, weight: float, above: "_Lane | None") -> None:
         self.name = name
@@ -48,6 +64,7 @@ class _Lane:
         self.due = Order()
         self.waiting = Order()
         self.queued = 0
+        self.reached = rules.UNUSED
         self.since = 0.0
         self.budget = 0.0
 
@@ -110,13 +127,17 @@ class Tree:
     def leave(self, device: str, project: str) -> None:
         """Take a job of a project out of a device's queue."""
         for lane in self._lanes[device, project]:
-            lane.queued -= 1
+            self._left(lane)
 
     def start(self, choice: Choice, cost: float, moment: float) -> None:
         """Begin the oldest job of who was chosen, and charge what it is expected to take, s."""
         lanes = self._lanes[choice.device, choice.project]
+        for above, lane in itertools.pairwise(lanes):
+            if not choice.guarded:
+                # Source: P. Goyal, H. Vin, H. Cheng, Start-time Fair Queueing (1996), the virtual time of a server.
+                above.reached = max(above.reached, self._rank(lane)[0])
         for lane in lanes:
-            lane.queued -= 1
+            self._left(lane)
             lane.since = moment
         self.charge(choice.project, cost, moment)
         self._waits(lanes)
@@ -190,6 +211,12 @@ class Tree:
 
         return parent.due.first(rank)
 
+    @staticmethod
+    def _left(lane: _Lane) -> None:
+        lane.queued -= 1
+        if not lane.queued:
+            lane.reached = rules.UNUSED
+
     def _begin(self, lane: _Lane, moment: float) -> None:
         """Let a node compete on a device; if it had no work on any, not further behind its siblings than the credit."""
         if not any(each.queued for each in lane.node.lanes.values() if each is not lane):
@@ -214,13 +241,13 @@ class Tree:
             lane.node.usage = rules.clamped(lane.node.usage, lane.weight, least, weights, moment, self.rules)
 
     def _least(self, lane: _Lane, above: _Lane) -> float | None:
-        """Return the key of the least served sibling that has work."""
+        """Return how far siblings that have work have been served: newcomers among them do not draw others back."""
         with contextlib.closing(self._due(above)) as due:
             name = next((name for name in due if name != lane.name), None)
         if name is None:
             return None
         sibling = above.below[name]
-        return rules.key(sibling.node.usage, sibling.weight, self.rules.half_life)
+        return max(above.reached, rules.key(sibling.node.usage, sibling.weight, self.rules.half_life))
 
     def _rivals(self, lane: _Lane) -> tuple[float | None, float]:
         """Return the key of the least served other pool that has work, and the weights of those and this."""

@@ -5,6 +5,7 @@ Messages are small JSON documents that travel over the pool's pipe; programs, de
 files, named by absolute path, so that nothing big crosses a process boundary twice.
 """
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -45,14 +46,31 @@ class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
     picture: str | None = None
 
 
+class Occupation(msgspec.Struct, frozen=True):
+    """How long the machine itself would be occupied by a job: what its result is to say.
+
+    Attributes:
+        seconds: From the beginning of the job to its end, s.
+        ends: When that is over.
+    """
+
+    seconds: float
+    ends: datetime
+
+
 class Run(msgspec.Struct, frozen=True, tag="run", tag_field="op"):
-    """Run a program that was validated, and write its result document to `result`."""
+    """Run a program that was validated, and write its result document to `result`.
+
+    Attributes:
+        occupation: None for a device that takes no longer than the simulation; then the result says how long that was.
+    """
 
     job_id: str
     program: str
     device: str
     result: str
     limits: Limits
+    occupation: Occupation | None = None
 
 
 Task = Validate | Run

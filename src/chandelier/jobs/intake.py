@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from chandelier import errors
+from chandelier import devices, errors
 from chandelier.devices import Device
 from chandelier.formats import qobj, texts
-from chandelier.jobs import codes, finding, records
+from chandelier.jobs import codes, finding, pending, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job, JobId
@@ -74,8 +74,10 @@ def submit(
     Raises:
         errors.Invalid: The envelope of the program is not that of a Qobj.
         errors.TooLarge: The program is over the size limit.
+        errors.Conflict: The device takes no new jobs.
         errors.LimitReached: The user has too many jobs on the device.
     """
+    devices.check_taking(device)
     check_size(len(program), limits)
     envelope = qobj.decode_envelope(program)
     if envelope.config.shots is None and shots is not None:
@@ -84,7 +86,7 @@ def submit(
     job_id = records.new_id()
 
     def work(tx: Transaction) -> Job:
-        _check_pending(tx, principal, device, limits)
+        pending.check(tx, principal.user_id, place, device, limits.pending_jobs)
         return records.create(
             tx,
             principal.user_id,
@@ -123,8 +125,10 @@ def submit_texts(
         errors.Invalid: They are not as documented, or have more qubits than the device: one client knows that only
             as an answer to its request.
         errors.TooLarge: The programs are over the size limit.
+        errors.Conflict: The device takes no new jobs.
         errors.LimitReached: The user has too many jobs on the device.
     """
+    devices.check_taking(device)
     check_size(len(asked.qasms), limits)
     gathered = texts.gather(asked.qasms, asked.shots, asked.seed, asked.max_credits)
     if any(texts.exceeds(text.qasm, device.qubits) for text in gathered.qasms):
@@ -133,7 +137,7 @@ def submit_texts(
     job_id = records.new_id()
 
     def work(tx: Transaction) -> Job:
-        _check_pending(tx, principal, device, limits)
+        pending.check(tx, principal.user_id, place, device, limits.pending_jobs)
         kept = None if code is None else codes.create(tx, principal.user_id, code, now)
         return records.create(
             tx,
@@ -177,9 +181,11 @@ def open_(
     """Begin a job whose program will be uploaded.
 
     Raises:
+        errors.Conflict: The device takes no new jobs.
         errors.LimitReached: The user has too many jobs on the device.
     """
-    _check_pending(tx, principal, device, limits)
+    devices.check_taking(device)
+    pending.check(tx, principal.user_id, place, device, limits.pending_jobs)
     return records.create(
         tx,
         principal.user_id,
@@ -241,18 +247,6 @@ def check_size(size: int, limits: Limits) -> None:
         raise errors.TooLarge(
             f"The program has {size} bytes; at most {limits.program_bytes} are accepted. Split the job into several.",
             1006,
-        )
-
-
-def _check_pending(tx: Transaction, principal: Principal, device: Device, limits: Limits) -> None:
-    if limits.pending_jobs < 0:
-        return
-    pending = records.count_active(tx, device.id, principal.user_id)
-    if pending >= limits.pending_jobs:
-        raise errors.LimitReached(
-            f"You have {pending} jobs on {device.name} that have not ended; {limits.pending_jobs} are allowed. "
-            "Wait for one of them to end, or cancel one.",
-            3458,
         )
 
 

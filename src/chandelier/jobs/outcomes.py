@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a job gets on and ends: what a worker found is written here, and what is left is read here."""
 
+import math
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from chandelier import errors
+from chandelier import devices, errors
 from chandelier.formats import tasks
-from chandelier.jobs import codes, lifecycle, records
+from chandelier.jobs import codes, estimates, lifecycle, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Store, Transaction, objects
@@ -18,17 +19,34 @@ _PURGED_AT_ONCE: Final = 500
 _OF_A_JOB: Final[tuple[objects.Kind, ...]] = ("programs", "converted", "pictures")
 
 
-def validated(tx: Transaction, job: Job, accepted: tasks.Accepted, now: datetime) -> None:
-    """Write that the program can run; the job waits for its device."""
-    records.advance(
-        tx,
-        job.id,
-        (State.VALIDATED, State.QUEUED),
-        now,
-        summary=msgspec.to_builtins(accepted.summary),
-        estimate=accepted.seconds,
-        shots=accepted.summary.shots,
-    )
+def validated(
+    tx: Transaction, job: Job, accepted: tasks.Accepted, now: datetime, *, estimate: float | None = None
+) -> Job:
+    """Write that the program can run; the job waits for its device. Return it as it is now.
+
+    Args:
+        estimate: What `expected` returns, where that is known already.
+    """
+    facts: dict[str, Any] = {
+        "summary": msgspec.to_builtins(accepted.summary),
+        "estimate": expected(tx, job, accepted) if estimate is None else estimate,
+        "predicted": accepted.seconds,
+        "shots": accepted.summary.shots,
+    }
+    records.advance(tx, job.id, (State.VALIDATED, State.QUEUED), now, **facts)
+    return msgspec.structs.replace(job, state=State.QUEUED, **facts)
+
+
+def expected(tx: Transaction, job: Job, accepted: tasks.Accepted, most: float = math.inf) -> float:
+    """Return how long a job is expected to keep its device, s.
+
+    Args:
+        most: No simulation takes longer, s.
+    """
+    occupation = devices.occupation(devices.get_by_id(tx, job.device_id), accepted.summary.device_seconds)
+    if occupation is not None:
+        return occupation
+    return estimates.expected(estimates.get(tx, job.device_id, accepted.summary.kind), accepted.seconds, most)
 
 
 def refused(tx: Transaction, job: Job, refusal: tasks.Refused, now: datetime, *, ours: bool = False) -> None:
@@ -55,14 +73,18 @@ def settle(tx: Transaction, job: Job, finished: tasks.Finished, result: str, now
     Args:
         result: Name of the result object.
     """
+    seconds = finished.seconds if job.occupies is None else job.occupies
     facts: dict[str, Any] = {
-        "seconds": finished.seconds,
-        "cost": finished.seconds,
+        "seconds": seconds,
+        "cost": seconds,
         "output_bytes": finished.bytes,
         "result": result,
     }
     if finished.success:
         records.advance(tx, job.id, (State.COMPLETED,), now, **facts)
+        if job.predicted is not None and job.occupies is None:
+            kind = str((job.summary or {}).get("kind"))
+            estimates.learn(tx, job.device_id, kind, job.predicted, finished.seconds)
     else:
         facts |= {"error_code": finished.code, "error_message": finished.message}
         records.advance(tx, job.id, (State.ERROR_RUNNING_JOB,), now, **facts)
@@ -71,7 +93,7 @@ def settle(tx: Transaction, job: Job, finished: tasks.Finished, result: str, now
 def requeue(tx: Transaction, job: Job, now: datetime) -> None:
     """Write that the worker was lost; a job that ran waits again, one that was being checked is checked again."""
     if job.state is State.RUNNING:
-        records.advance(tx, job.id, (State.QUEUED,), now, began=job.started, started=None)
+        records.advance(tx, job.id, (State.QUEUED,), now, began=job.started, started=None, occupies=None)
     else:
         tx.ring("queue")
 

@@ -8,7 +8,7 @@ the state.
 import functools
 import itertools
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NewType
 
@@ -21,10 +21,11 @@ from chandelier.devices import DeviceId
 from chandelier.fairshare import accounts
 from chandelier.fairshare import rules as fairrules
 from chandelier.fairshare.accounts import Work
+from chandelier.fairshare.rules import Turn
 from chandelier.jobs import lifecycle, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction, database
-from chandelier.tenancy import usage
+from chandelier.tenancy import allowances, usage
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
 
@@ -47,9 +48,12 @@ class Job(msgspec.Struct, frozen=True):
         code_id: The code that it runs, if it was submitted as one.
         calibration: Digest of the device's documents that the job was, or is to be, run with.
         summary: `formats.tasks.Summary` as JSON, once the program was opened.
-        estimate: Predicted processor time, s, once the program was opened.
+        estimate: How long it is expected to keep its device, s, once the program was opened.
+        predicted: Processor time as the engine predicted it from the program's content, s.
         seconds: Time the run took, s.
         cost: Device time charged, s.
+        occupies: For how long it occupies a device that keeps the pace of a real machine, s, since it started.
+        run_mode: `dedicated` once it began in a reservation that keeps others out.
         result: Name of the result object: the claim under which it was computed.
         claims: How often a worker has taken it.
         deaths: How often a child process died over it.
@@ -74,11 +78,14 @@ class Job(msgspec.Struct, frozen=True):
     output_bytes: int | None
     summary: dict[str, Any] | None
     estimate: float | None
+    predicted: float | None
     calibration: str
     started: datetime | None
     ended: datetime | None
     seconds: float | None
     cost: float | None
+    occupies: float | None
+    run_mode: str | None
     result: str | None
     error_code: int | None
     error_message: str | None
@@ -151,6 +158,12 @@ _ACTIVE_OF: Final = sa.select(sa.func.count()).where(
     tables.jobs.c.state.in_(sorted(lifecycle.ACTIVE)),
     tables.jobs.c.deleted.is_(None),
 )
+_OF_PROJECTS: Final = sa.select(sa.func.count()).where(
+    _ON_DEVICE,
+    tables.jobs.c.state.in_(sa.bindparam("states", expanding=True)),
+    tables.jobs.c.project_id.in_(sa.bindparam("projects", expanding=True)),
+    tables.jobs.c.deleted.is_(None),
+)
 _WAITING: Final = _counting(_ON_DEVICE, tables.jobs.c.state.in_(sorted(lifecycle.ACTIVE - {State.CREATING})))
 _AHEAD: Final = _counting(
     _ON_DEVICE,
@@ -168,6 +181,26 @@ _OLDEST_QUEUED: Final = (
     .order_by(tables.jobs.c.created, tables.jobs.c.id)
     .limit(1)
 )
+
+
+def _in_state(state: State) -> sa.ColumnElement[bool]:
+    """Return the condition of a partial index, which the database knows again when it is written out."""
+    return tables.jobs.c.state == sa.literal_column(f"'{state}'")
+
+
+def _listing_submitters() -> sa.Select[tuple[str, datetime]]:
+    """Return the statement that goes from user to user along an index, without looking at each one's other jobs."""
+    users, there = tables.jobs.c.user_id, _in_state(State.VALIDATING)
+    ordered = sa.select(users).where(there).order_by(users).limit(1)
+    found = sa.select(ordered.scalar_subquery().label("user_id")).cte("found", recursive=True)
+    following = ordered.where(users > found.c.user_id).scalar_subquery()
+    found = found.union_all(sa.select(following).where(found.c.user_id.is_not(None)))
+    created = sa.select(tables.jobs.c.created).where(there, users == found.c.user_id)
+    first = created.order_by(tables.jobs.c.created).limit(1).scalar_subquery()
+    return sa.select(found.c.user_id, first.label("first")).where(found.c.user_id.is_not(None))
+
+
+_SUBMITTERS: Final = _listing_submitters()
 _INSERT_EVENT: Final = sa.insert(tables.events)
 
 
@@ -230,14 +263,14 @@ def advance(
     steps: Sequence[State],
     now: datetime,
     *,
-    guarded: bool = False,
+    turn: Turn = "due",
     began: datetime | None = None,
     **facts: Any,
 ) -> None:
     """Move a job through `steps`, write an event for each, and set `facts` (columns) with the last.
 
     Args:
-        guarded: A job that begins does so because its project waited too long.
+        turn: Why a job goes that begins.
         began: When a job had begun that is to wait again.
 
     Raises:
@@ -251,9 +284,11 @@ def advance(
     if row is None:
         raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {steps[0]}.", 3251)
     _log(tx, job_id, steps, now)
-    _account(tx, row, steps[-1], now, began=began, guarded=guarded)
+    _account(tx, row, steps[-1], now, began=began, turn=turn)
     if ends:
-        usage.record(tx, _used(row))
+        used = _used(row)
+        usage.record(tx, used)
+        allowances.spend(tx, used)
 
 
 def note(tx: Transaction, job_id: JobId, **facts: Any) -> None:
@@ -290,15 +325,24 @@ def oldest(
     *,
     without: sa.Select[tuple[str]] | None = None,
     entered_before: datetime | None = None,
+    user_id: UserId | None = None,
 ) -> JobId | None:
     """Return the id of the job in a state that was created first, locked where several workers may ask at once.
 
     Args:
         without: Not these jobs: a sub-select of ids, built once.
         entered_before: Only jobs created before this moment.
+        user_id: Only jobs of this user.
     """
-    query = _oldest(state, without, timed=entered_before is not None, locked=tx.skips_locked)
-    return tx.execute(query, {"moment": entered_before} if entered_before is not None else {}).scalar()
+    given = {"moment": entered_before, "user": user_id}
+    values = {name: value for name, value in given.items() if value is not None}
+    query = _oldest(state, without, frozenset(values), locked=tx.skips_locked)
+    return tx.execute(query, values).scalar()
+
+
+def submitters(tx: Transaction) -> dict[UserId, datetime]:
+    """Return the users whose jobs wait to be validated, each with the creation of their first; a step for each."""
+    return {UserId(row.user_id): row.first for row in tx.execute(_SUBMITTERS)}
 
 
 def oldest_queued(tx: Transaction, device_id: str, project_id: str) -> JobId | None:
@@ -333,11 +377,35 @@ def count_active(tx: Transaction, device_id: DeviceId, user_id: UserId) -> int:
     return int(tx.execute(_ACTIVE_OF, {"device": device_id, "user": user_id}).scalar_one())
 
 
+def count_of(
+    tx: Transaction, device_id: DeviceId, project_ids: Collection[ProjectId], states: Collection[State]
+) -> int:
+    """Count the jobs of some projects on a device in some states."""
+    values = {"device": device_id, "projects": sorted(project_ids), "states": sorted(states)}
+    return int(tx.execute(_OF_PROJECTS, values).scalar_one())
+
+
+def count_by_user(tx: Transaction, state: State, among: sa.Select[tuple[str]]) -> dict[UserId, int]:
+    """Count the jobs in a state by user, of few jobs: a sub-select of ids, built once."""
+    query = sa.select(tables.jobs.c.user_id, sa.func.count()).where(
+        tables.jobs.c.id.in_(among), tables.jobs.c.state == state
+    )
+    return {row[0]: int(row[1]) for row in tx.execute(query.group_by(tables.jobs.c.user_id))}
+
+
 def count_running(tx: Transaction) -> dict[tuple[str, str], int]:
     """Count the jobs that run, by device and project."""
     columns = (tables.jobs.c.device_id, tables.jobs.c.project_id)
     query = sa.select(*columns, sa.func.count()).where(tables.jobs.c.state == State.RUNNING).group_by(*columns)
     return {(row[0], row[1]): int(row[2]) for row in tx.execute(query)}
+
+
+def seconds_running(tx: Transaction) -> dict[tuple[str, str], float]:
+    """Return what the jobs that run are expected to take together, s, by device and project."""
+    columns = (tables.jobs.c.device_id, tables.jobs.c.project_id)
+    seconds = sa.func.coalesce(sa.func.sum(tables.jobs.c.estimate), 0.0)
+    query = sa.select(*columns, seconds).where(tables.jobs.c.state == State.RUNNING).group_by(*columns)
+    return {(row[0], row[1]): float(row[2]) for row in tx.execute(query)}
 
 
 def count_waiting(tx: Transaction, device_id: DeviceId) -> int:
@@ -456,12 +524,12 @@ def _account(
     now: datetime,
     *,
     began: datetime | None,
-    guarded: bool,
+    turn: Turn,
 ) -> None:
     """Keep the fair-share accounts of a job that has just moved: what waits, and what was charged for."""
     where, expected = (row.device_id, row.project_id), row.estimate or 0.0
     if state is State.RUNNING:
-        accounts.start(tx, *where, expected, now, guarded=guarded)
+        accounts.start(tx, *where, expected, now, turn=turn)
     elif row.previous == State.RUNNING:
         # What was charged for in advance is made good as of when it was.
         actual = fairrules.cost(row.cost) if row.cost and state is not State.QUEUED else 0.0
@@ -499,16 +567,18 @@ def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
 def _oldest(
     state: State,
     without: sa.Select[tuple[str]] | None,
+    given: frozenset[str],
     *,
-    timed: bool,
     locked: bool,
 ) -> sa.Select[tuple[str]]:
-    """Return the statement of `oldest`; `:moment` is when a job must have been created before."""
-    query = sa.select(tables.jobs.c.id).where(tables.jobs.c.state == state)
+    """Return the statement of `oldest`, with those of the conditions `:moment` and `:user` that are given."""
+    query = sa.select(tables.jobs.c.id).where(_in_state(state))
     if without is not None:
         query = query.where(tables.jobs.c.id.not_in(without))
-    if timed:
+    if "moment" in given:
         query = query.where(tables.jobs.c.created < sa.bindparam("moment"))
+    if "user" in given:
+        query = query.where(tables.jobs.c.user_id == sa.bindparam("user"))
     query = query.order_by(tables.jobs.c.created, tables.jobs.c.id).limit(1)
     return query.with_for_update(skip_locked=True) if locked else query
 

@@ -38,11 +38,14 @@ jobs: Final = sa.Table(
     sa.Column("output_bytes", sa.BigInteger),
     sa.Column("summary", sa.JSON),
     sa.Column("estimate", sa.Float),
+    sa.Column("predicted", sa.Float),
     sa.Column("calibration", sa.String(64), nullable=False),
     sa.Column("started", database.UtcMilliseconds),
     sa.Column("ended", database.UtcMilliseconds),
     sa.Column("seconds", sa.Float),
     sa.Column("cost", sa.Float),
+    sa.Column("occupies", sa.Float),
+    sa.Column("run_mode", sa.String(16)),
     sa.Column("result", sa.String(24)),
     sa.Column("error_code", sa.Integer),
     sa.Column("error_message", sa.Text),
@@ -60,6 +63,8 @@ jobs: Final = sa.Table(
     _partial("deleted IS NULL", "user_id", "device_id", "state", "project_id", "created"),
     # Where the next job of a project is found, and its place in line. The condition is written into the queries.
     _partial("state = 'QUEUED'", "device_id", "project_id", "created", "id"),
+    # Where the next job of a user is found that waits to be checked.
+    _partial("state = 'VALIDATING'", "state", "user_id", "created", "id"),
     _partial("code_id IS NOT NULL", "code_id", "created"),
     _partial("deleted IS NOT NULL AND purged IS NULL", "deleted"),
 )

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 # Every owner declares its tables when it is imported.
 from chandelier.fairshare import accounts
-from chandelier.jobs import codes, records
-from chandelier.scheduling import claims, reservations
+from chandelier.jobs import codes, estimates, records
+from chandelier.scheduling import accuracy, claims, quotas, reservations
 from chandelier.store import Store, Transaction, database
-from chandelier.tenancy import audit, grants, members, usage
+from chandelier.tenancy import allowances, audit, grants, members, usage
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -19,7 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["configuration", "metadata", "upgrade"]
 
 metadata = database.metadata
-OWNERS = (accounts, records, codes, claims, reservations, grants, members, audit, usage)
+OWNERS = (
+    accounts,
+    records,
+    codes,
+    estimates,
+    accuracy,
+    claims,
+    quotas,
+    reservations,
+    allowances,
+    grants,
+    members,
+    audit,
+    usage,
+)
 #: Any number, as long as it stays the same: names the lock among those of the database.
 _LOCK: Final = 7_311_846_022
 

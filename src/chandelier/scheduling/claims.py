@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leases: who works on which job, and until when; the only writer of leases.
+"""Leases: who works on which job, and until when; the only writer of leases, and of whose turn it is to be checked.
 
 A worker that takes a job holds it for a while and renews; when it dies the lease runs out and the job waits again.
 
@@ -14,13 +14,14 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from chandelier import errors
+from chandelier import devices, errors
 from chandelier.formats import tasks
 from chandelier.jobs import lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.scheduling.ranking import Next, Ranking
 from chandelier.store import Transaction, database
+from chandelier.tenancy.users import UserId
 
 #: How long a lease lasts without being renewed.
 LEASE: Final = timedelta(seconds=30)
@@ -38,7 +39,19 @@ _leases: Final = sa.Table(
     sa.Column("expires", database.UtcMilliseconds, nullable=False, index=True),
 )
 
+#: When a job of a user was last taken to be validated, s since 1970.
+_turns: Final = sa.Table(
+    "turns",
+    database.metadata,
+    sa.Column("user_id", sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("at", sa.Float(53), nullable=False),
+)
+
 # Built once, because each job runs them.
+_TURNS: Final = sa.select(_turns.c.user_id, _turns.c.at).where(
+    _turns.c.user_id.in_(sa.bindparam("users", expanding=True))
+)
+_END_TURN: Final = sa.update(_turns).where(_turns.c.user_id == sa.bindparam("user")).values(at=sa.bindparam("moment"))
 _LEASED: Final = sa.select(_leases.c.job_id)
 _HOLDING: Final = sa.select(_leases.c.token).where(_leases.c.job_id == sa.bindparam("job")).with_for_update()
 _DROP: Final = sa.delete(_leases).where(
@@ -65,13 +78,38 @@ def is_waiting(tx: Transaction, ranking: Ranking, now: datetime) -> bool:
 def claim_validation(
     tx: Transaction, holder: str, now: datetime, *, waiting_since: datetime | None = None
 ) -> Claim | None:
-    """Take the oldest job that waits to be validated.
+    """Take the oldest job that waits to be validated, of the user of whose jobs the fewest are being validated.
+
+    Of several such users the one goes whose last turn is longest ago, so that whoever comes new is next, however many
+    jobs of others wait.
 
     Args:
         waiting_since: Only jobs that were created before this moment.
     """
-    job_id = records.oldest(tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since)
-    return None if job_id is None else _take(tx, job_id, holder, now)
+    if records.oldest(tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since) is None:
+        return None
+    for user_id in _in_turn(tx):
+        job_id = records.oldest(tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since, user_id=user_id)
+        if job_id is not None and (claim := _take(tx, job_id, holder, now)) is not None:
+            _end_turn(tx, user_id, now)
+            return claim
+    return None
+
+
+def _in_turn(tx: Transaction) -> list[UserId]:
+    """Return the users whose jobs wait to be validated, the one who is next first."""
+    waiting = records.submitters(tx)
+    if len(waiting) < 2:
+        return list(waiting)
+    in_hand = records.count_by_user(tx, State.VALIDATING, _LEASED)
+    turns = {row.user_id: row.at for row in tx.execute(_TURNS, {"users": list(waiting)})}
+    return sorted(waiting, key=lambda user: (in_hand.get(user, 0), turns.get(user, 0.0), waiting[user], user))
+
+
+def _end_turn(tx: Transaction, user_id: UserId, now: datetime) -> None:
+    row = {"user_id": user_id, "at": now.timestamp()}
+    if not database.insert_if_absent(tx, _turns, row):
+        tx.execute(_END_TURN, {"user": user_id, "moment": now.timestamp()})
 
 
 def claim_run(tx: Transaction, ranking: Ranking, holder: str, now: datetime) -> Claim | None:
@@ -188,8 +226,23 @@ def _take(tx: Transaction, job_id: JobId, holder: str, now: datetime) -> Claim |
 
 def _begin(tx: Transaction, claim: Claim, following: Next, now: datetime) -> Claim:
     """Begin to run a job under its lease: one that runs without would never be missed."""
-    records.advance(tx, claim.job.id, (State.RUNNING,), now, guarded=following.guarded, started=now)
-    return Claim(msgspec.structs.replace(claim.job, state=State.RUNNING, started=now), claim.token)
+    job, occupies = claim.job, _occupies(tx, claim.job)
+    mode = "dedicated" if following.dedicated else None
+    turn = following.turn
+    records.advance(tx, job.id, (State.RUNNING,), now, turn=turn, started=now, occupies=occupies, run_mode=mode)
+    return Claim(msgspec.structs.replace(job, state=State.RUNNING, started=now, occupies=occupies), claim.token)
+
+
+def _occupies(tx: Transaction, job: Job) -> float | None:
+    """Return for how long a job that begins occupies its device, s; None if no longer than it takes."""
+    device = devices.get_by_id(tx, job.device_id)
+    if device.pace == "fast":
+        return None
+    # Read again: a job that was validated under this claim was without a summary when it was taken.
+    summary = records.get(tx, job.id).summary or {}
+    occupies = devices.occupation(device, summary.get("device_seconds", 0.0))
+    # Whatever takes longer is refused, but this may have been checked while the device was fast.
+    return None if occupies is None else min(occupies, devices.LONGEST)
 
 
 def _find(tx: Transaction, job_id: str) -> Job | None:

@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a project may do with a device: the sizes of its jobs, and how many of them run at once."""
+"""What a project may do with a device: the sizes of its jobs, how many run at once, and how long they may take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
-from chandelier.devices import DeviceId
+from chandelier import devices
+from chandelier.devices import Device, DeviceId
 from chandelier.formats import tasks
 from chandelier.jobs import records
 from chandelier.jobs.records import Job
 from chandelier.store import Transaction
-from chandelier.tenancy import grants, network
+from chandelier.tenancy import allowances, grants, network
+from chandelier.tenancy.allowances import Allowance
 from chandelier.tenancy.network import Level, ProjectId
 
 
-def beyond(tx: Transaction, job: Job, summary: tasks.Summary) -> tasks.Refused | None:
-    """Return why a project's limits do not allow a job, or None."""
+def beyond(tx: Transaction, job: Job, summary: tasks.Summary, estimate: float = 0.0) -> tasks.Refused | None:
+    """Return why the limits of its project and its device do not allow a job, or None.
+
+    Args:
+        estimate: How long it is expected to keep its device, s.
+    """
     place = network.get(tx, job.project_id)
     limits = grants.limits_ever(tx, place, job.device_id)
     if limits.max_experiments is not None and summary.experiments > limits.max_experiments:
@@ -24,7 +31,20 @@ def beyond(tx: Transaction, job: Job, summary: tasks.Summary) -> tasks.Refused |
     if limits.max_shots is not None and summary.shots > limits.max_shots:
         text = f"The program asks for {summary.shots} shots; {place.path} may ask for {limits.max_shots}"
         return tasks.Refused(8006, f"{text} on this device.")
-    return None
+    device = devices.get_by_id(tx, job.device_id)
+    if device.max_job_seconds is not None and estimate > device.max_job_seconds:
+        text = f"The job is expected to take {estimate:.3g} s; on {device.name} a job may take"
+        return tasks.Refused(8009, f"{text} {device.max_job_seconds:g} s. Split it into several.")
+    return _beyond_pace(device, summary)
+
+
+def _beyond_pace(device: Device, summary: tasks.Summary) -> tasks.Refused | None:
+    """Return why a job would keep a device from everybody else for too long, or None."""
+    occupation = devices.occupation(device, summary.device_seconds)
+    if occupation is None or occupation <= devices.LONGEST:
+        return None
+    hours = f"{occupation / 3600:.3g} hours; a job may occupy it for {devices.LONGEST / 3600:g}"
+    return tasks.Refused(8014, f"{device.name} would be occupied for {hours}. Split the job, or ask for fewer shots.")
 
 
 class Barred(msgspec.Struct, frozen=True):
@@ -57,4 +77,54 @@ def barred(tx: Transaction) -> Sequence[Barred]:
         projects = network.projects_below(tx, level, grant.node_id)
         if sum(count for project, count in there.items() if project in projects) >= most:
             found.append(Barred(DeviceId(grant.device_id), projects, level, most))
+    return found
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Projects that have used the device time they may use.
+
+    Attributes:
+        used: What was used in the window, s, with what the jobs that run are expected to take.
+        running: The latter alone, s.
+    """
+
+    allowance: Allowance
+    project_ids: frozenset[ProjectId]
+    used: float
+    running: float
+
+    def holds(self, device: str, project: str) -> bool:
+        """Tell whether a project's jobs wait for it on a device."""
+        return self.allowance.device_id in {allowances.ALL, device} and project in self.project_ids
+
+
+def spent(tx: Transaction, now: datetime) -> Sequence[Spent]:
+    """Return whose jobs must wait because their hub, group or project has used its device time.
+
+    Jobs that run count as what they are expected to take, so that a limit is exceeded by no more than one job that
+    begins below it, and by what was estimated too low.
+    """
+    standings = allowances.standings(tx, now)
+    if not standings:
+        return ()
+    tx.alone("running")
+    running = records.seconds_running(tx)
+    found = []
+    for each in standings:
+        here = _of_device(running, each.allowance.device_id)
+        if each.used + sum(here.values()) < each.allowance.seconds:
+            continue
+        projects = network.projects_below(tx, each.allowance.level, each.allowance.node_id)
+        mine = sum(seconds for project, seconds in here.items() if project in projects)
+        if each.used + mine >= each.allowance.seconds:
+            found.append(Spent(each.allowance, projects, each.used + mine, mine))
+    return found
+
+
+def _of_device(running: Mapping[tuple[str, str], float], device_id: str) -> dict[str, float]:
+    """Return what runs on a device, or on all, by project."""
+    found: dict[str, float] = {}
+    for (device, project), seconds in running.items():
+        if device_id in {allowances.ALL, device}:
+            found[project] = found.get(project, 0.0) + seconds
     return found

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which job a free slot takes next: that of the project that is due, by fair share.
+"""Which job a free slot takes next: that of the project that is due, by fair share, those of a reservation first.
 
 A `Ranking` is all that the rest of the house knows of the order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 import msgspec
 
-from chandelier import devices
 from chandelier.fairshare import accounts
+from chandelier.fairshare.rules import Allowed, Turn
 from chandelier.jobs import records
 from chandelier.jobs.records import JobId
-from chandelier.scheduling import holds
+from chandelier.scheduling import holds, occupancy, reservations
+from chandelier.scheduling.reservations import InForce
 from chandelier.store import Transaction
 
 
@@ -21,11 +22,13 @@ class Next(msgspec.Struct, frozen=True):
     """The job that goes next.
 
     Attributes:
-        guarded: It goes because its project waited too long, not because it is due.
+        turn: Why it goes.
+        dedicated: It goes in a reservation that keeps others out.
     """
 
     job_id: JobId
-    guarded: bool = False
+    turn: Turn = "due"
+    dedicated: bool = False
 
 
 #: Returns the queued job that goes next on any device that starts jobs, or None.
@@ -33,17 +36,45 @@ Ranking = Callable[[Transaction, datetime], Next | None]
 
 
 def fair(tx: Transaction, now: datetime) -> Next | None:
-    """Return the oldest job of the project that is due, of those that nothing holds back."""
-    free = devices.runnable(tx)
-    gate = holds.at(tx, now)
+    """Return the oldest job of the project that is due, of those that nothing holds back.
+
+    Whoever has reserved a device goes before all others; who is due among them is by fair share too.
+    """
+    free = occupancy.free(tx)
+    reserved = reservations.in_force(tx, now)
+    gate = holds.at(tx, now, reserved)
+
+    def open_(device: str, project: str) -> bool:
+        return gate(device, project) is None
+
+    for kept in reserved:
+        if kept.device_id in free and accounts.waiting(tx, kept.device_id, kept.reservation.node_id).jobs:
+            following = _first(tx, {kept.device_id}, now, _among(kept, open_))
+            if following is not None:
+                dedicated = kept.reservation.mode == "dedicated"
+                return msgspec.structs.replace(following, turn="reserved", dedicated=dedicated)
+    return _first(tx, free, now, open_)
+
+
+def _among(kept: InForce, open_: Allowed) -> Allowed:
+    """Return what allows those alone whom a reservation is for."""
+    return lambda device, project: project in kept.project_ids and open_(device, project)
+
+
+def _first(tx: Transaction, free: Collection[str], now: datetime, allowed: Allowed) -> Next | None:
+    """Return the oldest job of the project that is due, of those that are allowed."""
     taken: set[tuple[str, str]] = set()
+    free = set(free)
 
-    def allowed(device: str, project: str) -> bool:
-        return (device, project) not in taken and gate(device, project) is None
+    def there(device: str, project: str) -> bool:
+        return (device, project) not in taken and allowed(device, project)
 
-    while (choice := accounts.choose(tx, free, now, allowed)) is not None:
+    while (choice := accounts.choose(tx, free, now, there)) is not None:
+        if not occupancy.take(tx, choice.device):
+            free.discard(choice.device)
+            continue
         job_id = records.oldest_queued(tx, choice.device, choice.project)
         if job_id is not None:
-            return Next(job_id, choice.guarded)
+            return Next(job_id, "guarded" if choice.guarded else "due")
         taken.add((choice.device, choice.project))  # on PostgreSQL another worker has just this one in hand
     return None

@@ -57,6 +57,8 @@ RIGHTS: Final[Mapping[str, Role]] = {
     "read the hub's devices": Role.HUB_ADMIN,
     "read the hub's users": Role.HUB_ADMIN,
     "read the hub's audit log": Role.HUB_ADMIN,
+    "read the hub's reservations": Role.HUB_ADMIN,
+    "change the hub's reservations": Role.HUB_ADMIN,
     "change the hub": Role.HUB_ADMIN,
     "change the hub's admins": Role.OPERATOR,
     "change the hub's devices": Role.OPERATOR,
@@ -67,6 +69,8 @@ RIGHTS: Final[Mapping[str, Role]] = {
     "read the group's devices": Role.HUB_ADMIN,
     "change the group's devices": Role.HUB_ADMIN,
     "change the group's admins": Role.GROUP_ADMIN,
+    "read the group's reservations": Role.GROUP_ADMIN,
+    "change the group's reservations": Role.GROUP_ADMIN,
     "add a project": Role.GROUP_ADMIN,
     "delete a project": Role.GROUP_ADMIN,
     "change a project": Role.GROUP_ADMIN,
@@ -74,6 +78,8 @@ RIGHTS: Final[Mapping[str, Role]] = {
     "read the project's users": Role.GROUP_ADMIN,
     "read the project's devices": Role.MEMBER,
     "change the project's devices": Role.GROUP_ADMIN,
+    "read the project's reservations": Role.MEMBER,
+    "change the project's reservations": Role.GROUP_ADMIN,
     "change the project's users": Role.GROUP_ADMIN,
 }
 

@@ -5,16 +5,20 @@ Whether somebody may do it is `access`'s business. Source of the names of acts: 
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from chandelier.devices import Device
+from chandelier import devices
+from chandelier.devices import Device, DeviceState, Pace
 from chandelier.store import Transaction
 from chandelier.tenancy import audit, grants, members, network
 from chandelier.tenancy.grants import Grant, Limits
 from chandelier.tenancy.members import Member
 from chandelier.tenancy.network import Node, Spot
+
+#: What may be changed of a device.
+_CONDUCTED: Final = ("state", "message", "pace", "overhead")
 
 
 class By(msgspec.Struct, frozen=True):
@@ -110,6 +114,23 @@ def withdraw(tx: Transaction, by: By, spot: Spot, device: Device) -> None:
     grants.withdraw(tx, spot, device, by.now)
     assert known is not None
     audit.write(tx, by.who, "grant.remove", spot, by.now, before=_terms(device, known))
+
+
+def set_state(tx: Transaction, by: By, name: str, state: DeviceState, message: str) -> Device:
+    """Bring a device into a state; as `devices.set_state`."""
+    return _conducted(tx, by, devices.get(tx, name), devices.set_state(tx, name, state, message))
+
+
+def set_pace(tx: Transaction, by: By, name: str, pace: Pace, overhead: float | None) -> Device:
+    """Let a device take as long as the machine would, or no longer; as `devices.set_pace`."""
+    return _conducted(tx, by, devices.get(tx, name), devices.set_pace(tx, name, pace, overhead))
+
+
+def _conducted(tx: Transaction, by: By, before: Device, after: Device) -> Device:
+    facts = [fact for fact in _CONDUCTED if getattr(before, fact) != getattr(after, fact)]
+    old, new = ({fact: getattr(device, fact) for fact in facts} for device in (before, after))
+    audit.write_of_device(tx, by.who, "device.set", after.name, by.now, before=old, after=new)
+    return after
 
 
 def _added(tx: Transaction, by: By, spot: Spot) -> Spot:

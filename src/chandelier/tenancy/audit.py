@@ -62,6 +62,21 @@ def write(
     tx.execute(sa.insert(_acts), row | {"before": before and dict(before), "after": after and dict(after)})
 
 
+def write_of_device(
+    tx: Transaction,
+    who: str,
+    act: str,
+    name: str,
+    now: datetime,
+    *,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+) -> None:
+    """Write down what is being done to a device, which is in no hub: its name stands for the path."""
+    row = {"at": now, "who": who, "act": act, "path": name, "hub_id": ""}
+    tx.execute(sa.insert(_acts), row | {"before": dict(before), "after": dict(after)})
+
+
 def list_(
     tx: Transaction,
     *,

@@ -33,6 +33,7 @@ _grants: Final = sa.Table(
     sa.Column("pulse_qubits", sa.Integer),
     sa.Column("pulse_channels", sa.Integer),
     sa.Column("max_running", sa.Integer),
+    sa.Column("max_pending", sa.Integer),
     sa.Column("created", database.UtcMilliseconds, nullable=False),
     sa.Column("withdrawn", database.UtcMilliseconds),
 )
@@ -48,6 +49,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
         pulse_qubits: Most qubits that pulses may act on.
         pulse_channels: Most channels that pulses may use.
         max_running: Most jobs that run at once.
+        max_pending: Most jobs that wait or run.
     """
 
     max_shots: int | None = None
@@ -56,6 +58,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     pulse_qubits: int | None = None
     pulse_channels: int | None = None
     max_running: int | None = None
+    max_pending: int | None = None
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -149,6 +152,12 @@ def on_way(tx: Transaction, place: Place, device_id: DeviceId) -> Grant | None:
     return _effective(place, found) if len(found) == 3 else None
 
 
+def on_device(tx: Transaction, place: Place, device_id: DeviceId) -> list[Grant]:
+    """Return the grants of one device on the way to a project, from whatever level."""
+    nodes = [node.id for node in place.spot.way]
+    return [_grant(row) for row in tx.execute(_ON_WAY, {"nodes": nodes, "device": device_id})]
+
+
 def list_running_limits(tx: Transaction) -> list[tuple[Grant, Level]]:
     """Return the grants that limit how many jobs run at once, each with the level of its node.
 
@@ -190,7 +199,7 @@ def _effective(place: Place, by_node: Mapping[str, Grant]) -> Grant:
 
 
 def _check(limits: Limits) -> None:
-    for name in ("max_shots", "max_experiments", "pulse_qubits", "pulse_channels", "max_running"):
+    for name in ("max_shots", "max_experiments", "pulse_qubits", "pulse_channels", "max_running", "max_pending"):
         value = getattr(limits, name)
         if value is not None and not 1 <= value <= _MOST:
             raise errors.Invalid(f"`{name}` is {value}; it must be a whole number from 1 to {_MOST}.", 1001)

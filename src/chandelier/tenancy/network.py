@@ -205,6 +205,18 @@ def spot(tx: Transaction, hub: str, group: str | None = None, project: str | Non
     return None if found is None else Spot(found_hub, found_group, found)
 
 
+def spot_of(tx: Transaction, level: Level, node_id: str) -> Spot:
+    """Return a hub, group or project that a row of another table names, also one that is deleted."""
+    tables = {"hub": (_hubs,), "group": (_hubs, _groups), "project": (_hubs, _groups, _projects)}[level]
+    query = sa.select(*(table.c[name] for table in tables for name in _NODE_COLUMNS))
+    if len(tables) > 1:
+        query = query.where(_groups.c.hub_id == _hubs.c.id)
+    if len(tables) > 2:
+        query = query.where(_projects.c.group_id == _groups.c.id)
+    row, width = tx.execute(query.where(tables[-1].c.id == node_id)).one(), len(_NODE_COLUMNS)
+    return Spot(*(Node(*row[start : start + width]) for start in range(0, len(tables) * width, width)))
+
+
 def hubs(tx: Transaction) -> list[Node]:
     """Return all hubs, the oldest first."""
     return _list(tx, _hubs)

@@ -118,6 +118,15 @@ def by(tx: Transaction, selection: Selection, columns: tuple[str, ...]) -> dict[
     return found
 
 
+def last_ended(
+    tx: Transaction, device_id: DeviceId, project_ids: Collection[ProjectId], since: datetime
+) -> datetime | None:
+    """Return when the last job of some projects on a device ended, if one did since a moment."""
+    columns = _entries.c
+    where = (columns.ended >= since, columns.device_id == device_id, columns.project_id.in_(sorted(project_ids)))
+    return tx.execute(sa.select(sa.func.max(columns.ended, type_=database.UtcMilliseconds())).where(*where)).scalar()
+
+
 def plus(one: Sums, two: Sums) -> Sums:
     """Return what two sums come to together."""
     return Sums(*(getattr(one, name) + getattr(two, name) for name in _SUMS))

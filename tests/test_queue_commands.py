@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queue from the shell: the line of a device, why a job waits, and what a change of a share would do to it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import factories
+from chandelier import cli, devices, errors, setup
+from chandelier.jobs import outcomes, records
+from chandelier.jobs.lifecycle import State
+from chandelier.jobs.records import Draft
+from chandelier.scheduling import accuracy
+from chandelier.settings import Settings
+from chandelier.store import Store, Transaction
+from chandelier.tenancy import network, users
+
+NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
+STUDENTS, STAFF = "lab/students/main", "lab/staff/main"
+
+
+class Shell:
+    """A data folder, and whoever types commands for it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def text(self, *words: str) -> str:
+        """Return what a command prints; it must succeed."""
+        done = CliRunner().invoke(cli.app, [*words, "--data", str(self.data)], terminal_width=200)
+        if done.exception is not None:
+            raise done.exception
+        return done.stdout
+
+    def json(self, *words: str) -> Any:
+        """Return the JSON document that a command prints."""
+        return json.loads(self.text(*words, "--json"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with two groups of one hub that share a device, to copy."""
+    data = tmp_path_factory.mktemp("made") / "data"
+    setup.initialise(Settings(data=data, devices={"manila": "manila"}), "op@example.org", NOON)
+    shell = Shell(data)
+    shell.text("hub", "add", "lab")
+    for project in (STUDENTS, STAFF):
+        shell.text("group", "add", project.rpartition("/")[0])
+        shell.text("project", "add", project)
+        shell.text("grant", "set", project, "manila", "--above")
+    shell.text("device", "set", "manila", "--pace", "real", "--overhead", "10")
+    return data
+
+
+@pytest.fixture
+def shell(made: Path, tmp_path: Path) -> Shell:
+    """A shell on a fresh data folder."""
+    shutil.copytree(made, tmp_path / "data")
+    return Shell(tmp_path / "data")
+
+
+@pytest.fixture
+def store(shell: Shell) -> Iterator[Store]:
+    """The store of the folder."""
+    opened = setup.open_store(Settings(data=shell.data))
+    yield opened
+    opened.close()
+
+
+def wait(store: Store, path: str, seconds: float) -> str:
+    """Let a job of the operator wait since some seconds ago, and return its id."""
+
+    def work(tx: Transaction) -> str:
+        place, device = network.find(tx, *path.split("/")), devices.get(tx, "manila")
+        user = users.find_by_email(tx, "op@example.org")
+        assert place is not None
+        assert user is not None
+        made = records.create(
+            tx,
+            user.id,
+            place.project_id,
+            device.id,
+            datetime.now(UTC) - timedelta(seconds=seconds),
+            kind="q-object",
+            calibration=device.calibration,
+            draft=Draft(),
+            steps=(State.CREATING, State.CREATED, State.VALIDATING),
+        )
+        outcomes.validated(tx, made, factories.ACCEPTED, made.created)
+        return made.id
+
+    return store.write(work)
+
+
+def run(store: Store, job_id: str) -> None:
+    """Let a job begin."""
+    now = datetime.now(UTC)
+    job = records.JobId(job_id)
+    store.write(lambda tx: records.advance(tx, job, (State.RUNNING,), now, started=now, occupies=10.0))
+
+
+@pytest.fixture
+def jobs(store: Store) -> list[str]:
+    """A job that runs and two that wait behind it, of the students; one of the staff that came last."""
+    made = [wait(store, path, 50 - 10 * number) for number, path in enumerate([STUDENTS] * 3 + [STAFF])]
+    run(store, made[0])
+    return made
+
+
+def seconds(text: str) -> float:
+    """Return how far away a moment is, s."""
+    return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
+
+
+def test_an_empty_queue_is_shown(shell: Shell) -> None:
+    """Nobody waits, nobody is next."""
+    shown = shell.json("queue", "show", "manila")
+
+    assert (shown["waiting"], shown["running"], shown["next"], shown["projects"]) == (0, [], None, [])
+    assert shell.text("queue", "show", "manila").startswith("manila: 0 waiting, 0 running")
+
+
+@pytest.mark.usefixtures("jobs")
+def test_the_queue_is_shown_by_project(shell: Shell) -> None:
+    """Who is next first: shares, what waits and what runs, the place and the start of each one's next job."""
+    shown = shell.json("queue", "show", "manila")
+    first, second = shown["projects"]
+
+    assert (shown["waiting"], len(shown["running"]), shown["next"]) == (3, 1, STAFF)
+    assert [(row["path"], row["waiting"], row["running"], row["place"]) for row in (first, second)] == [
+        (STAFF, 1, 0, 1),
+        (STUDENTS, 2, 1, 2),
+    ]
+    assert [row["percent"] for row in (first, second)] == [50, 50]
+    assert 5 < seconds(first["start"]) <= 10
+    assert 15 < seconds(second["start"]) <= 20
+    text = shell.text("queue", "show", "manila")
+    assert text.startswith(f"manila: 3 waiting, 1 running; {STAFF} goes next\n")
+    assert "50.00 %" in text
+
+
+def test_why_a_job_waits_is_explained(shell: Shell, store: Store, jobs: list[str]) -> None:
+    """Each level with its name and who goes first, for the operator by name; the estimate as a range."""
+    device = store.read(lambda tx: devices.get(tx, "manila"))
+    store.write(lambda tx: accuracy.note(tx, {device.id: [1.0, 2.0, 3.0, 4.0, 5.0]}))
+    told = shell.json("queue", "explain", jobs[2])
+
+    assert (told["position"], told["global_position"], told["path"]) == (2, 3, STUDENTS)
+    assert [level["first"] for level in told["levels"]] == [True, False, True]
+    assert told["levels"][1]["rival"] == {"name": "staff", "reason": "has used less for its share"}
+    assert set(told["estimate"]) == {"start", "end", "earliest", "latest", "quality"}
+    text = shell.text("queue", "explain", jobs[2])
+    assert "The group staff goes before it: it has used less for its share." in text
+    assert "nine times of ten between" in text
+
+
+def test_a_job_that_is_not_there_cannot_be_explained(shell: Shell) -> None:
+    """It says so in a sentence."""
+    with pytest.raises(errors.NotFound):
+        shell.text("queue", "explain", "0" * 24)
+
+
+def test_a_dry_run_tells_what_would_become_of_the_queue(shell: Shell, store: Store, jobs: list[str]) -> None:
+    """The place and the start of each sibling's next job, before and after; and nothing is changed."""
+    command = ("grant", "set", "lab/students", "manila", "--share", "10000")
+    # The staff has used half of what the students have used: with ten times the share these go first.
+    run(store, jobs[1])
+    run(store, wait(store, STAFF, 5))
+    wait(store, STUDENTS, 4)
+    before = shell.json("queue", "show", "manila")
+    told = shell.json(*command, "--dry-run")
+    rows = {row["path"]: row for row in told["queue"]}
+
+    assert set(rows) == {"lab/students", "lab/staff"}
+    assert {row["device"] for row in rows.values()} == {"manila"}
+    assert [rows["lab/students"][f"place_{when}"] for when in ("before", "after")] == [2, 1]
+    assert [rows["lab/staff"][f"place_{when}"] for when in ("before", "after")] == [1, 3]
+    assert seconds(rows["lab/staff"]["start_after"]) > seconds(rows["lab/staff"]["start_before"])
+    assert "The next job of each who waits:" in shell.text(*command, "--dry-run")
+    after = shell.json("queue", "show", "manila")
+    assert [row["path"] for row in after["projects"]] == [row["path"] for row in before["projects"]]
+    assert "queue" not in shell.json(*command)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_an_estimate_of_a_reserved_device_regards_the_reservation(shell: Shell) -> None:
+    """It is listed, and whoever it is for goes first."""
+    shell.text("reservation", "add", "lab/students", "manila", "--for", "1h", "--mode", "dedicated")
+    shown = shell.json("queue", "show", "manila")
+
+    assert [kept["path"] for kept in shown["reservations"]] == ["lab/students"]
+    assert [row["path"] for row in shown["projects"]] == [STUDENTS, STAFF]
+    assert "reserved for others" in shown["projects"][1]["held"]
+    assert seconds(shown["projects"][1]["start"]) > 3500
