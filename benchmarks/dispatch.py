@@ -142,7 +142,10 @@ def steps(tx: Transaction, rounds: int, taken: dict[str, list[float]]) -> None:
         job: JobId = chosen.job_id
         clocked("begin", lambda job=job, now=now: records.advance(tx, job, (State.RUNNING,), now, started=now))  # type: ignore[misc]
         clocked("end", lambda job=job, now=now: records.advance(tx, job, (State.COMPLETED,), now, cost=6.0))  # type: ignore[misc]
-    where = DeviceId("d" * 24), network.ProjectId(tx.execute(sa.text("SELECT project_id FROM jobs LIMIT 1")).scalar_one())
+    where = (
+        DeviceId("d" * 24),
+        network.ProjectId(tx.execute(sa.text("SELECT project_id FROM jobs LIMIT 1")).scalar_one()),
+    )
     for _ in range(rounds):
         clocked("charge alone", lambda: accounts.correct(tx, *where, 1.0, now))
     raise _Undo

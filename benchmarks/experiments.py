@@ -273,14 +273,20 @@ def spare_time(make: Callable[[Network], Queue], idle: str, jobs: int = 10_000) 
     return parts(runs), sum(run.job.cost for run in runs) / runs[-1].end
 
 
-def newcomer(make: Callable[[Network], Queue], before: float = 60 * DAY, after: float = 20 * DAY) -> Newcomer:
-    """E3. Return what happens to who had the device for itself, when another with the same share comes and stays."""
-    network = Network({"old": (1, {"g": (1, {"p": 1})}), "new": (1, {"g": (1, {"p": 1})})})
+def newcomer(
+    make: Callable[[Network], Queue], before: float = 60 * DAY, after: float = 20 * DAY, others: int = 1
+) -> Newcomer:
+    """E3. Return what happens to who had the device for itself, when others with the same share come and stay."""
+    coming_hubs = [f"new{index}" for index in range(others)]
+    network = Network({hub: (1, {"g": (1, {"p": 1})}) for hub in ("old", *coming_hubs)})
     cost = 300.0
+
     # Each always has some jobs waiting; more would change nothing.
-    old = (job(max(0.0, (number - 5) * cost), "old/g/p", cost) for number in itertools.count())
-    new = (job(before + max(0.0, (number - 5) * cost), "new/g/p", cost) for number in itertools.count())
-    coming = heapq.merge(old, new, key=lambda each: each.arrival)
+    def steady(hub: str, begin: float) -> Iterator[Job]:
+        return (job(begin + max(0.0, (number - 5) * cost), f"{hub}/g/p", cost) for number in itertools.count())
+
+    old, new = steady("old", 0.0), [steady(hub, before) for hub in coming_hubs]
+    coming = heapq.merge(old, *new, key=lambda each: each.arrival)
     runs = [run for run in until(replay.replay(make(network), coming), before + after) if run.end > before]
     mine = [run for run in runs if run.job.project == "old/g/p"]
     moments = [before, *(moment for run in mine for moment in (run.start, run.end)), before + after]

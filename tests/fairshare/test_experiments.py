@@ -60,6 +60,14 @@ def test_a_newcomer_does_not_shut_out_who_was_there() -> None:
     assert found.first_day >= 0.40
 
 
+def test_newcomers_who_come_together_do_not_shut_out_who_was_there() -> None:
+    """E3. Nine at once: what they are ahead by is one credit, not nine; a fair part would be 10 %."""
+    found = experiments.newcomer(experiments.fair, after=2 * experiments.DAY, others=9)
+
+    assert found.longest_gap <= Rules().max_gap + 300.0
+    assert found.first_day >= 0.06
+
+
 def test_memory_without_credit_would_shut_it_out() -> None:
     """E3. Which is why there is a credit: without, the incumbent gets nothing for days."""
     found = experiments.newcomer(experiments.memory_only, after=2 * experiments.DAY)
