@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a job waits, as clients read it, and why, as whoever sent it is told."""
 
+import threading
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import desk as desks
 import pytest
 from campus import ONE, Campus
 from desk import PROJECT, Desk
+from sqlalchemy import Engine, event
 
 from chandelier import devices
 from chandelier.jobs import outcomes
@@ -237,3 +239,26 @@ def test_polls_hear_of_a_new_forecast(desk: Desk) -> None:
 
     assert before["globalPosition"] == after["globalPosition"] == 1
     assert after["hubPriority"] == 1
+
+
+def test_a_forecast_costs_a_poll_nothing(desk: Desk) -> None:
+    """What is foretold is looked up in memory: a poll reads the job and its place in the own line."""
+    job = desk.brought(State.QUEUED)
+    waits(desk, job)
+    run: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if threading.current_thread().name.startswith("forecast"):
+            return
+        run.append(statement)
+
+    desk.store.bell.ring("line")  # nothing is remembered of the answer
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        info = desk.get(f"/Jobs/{job}/status/v/1")["infoQueue"]
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert info["globalPosition"] == 1
+    assert len(run) <= 6
+    assert not any(table in statement for statement in run for table in ("fair_", "forecast_", "reservations"))

@@ -72,7 +72,8 @@ class Crowd:
 
 def cloud_of(town: Town) -> Cloud:
     """Return what handlers of a town's cloud work with."""
-    return Cloud(town.store, Rules(**{name: getattr(Settings(), name) for name in Rules.__struct_fields__}))
+    limits = {name: getattr(Settings(), name) for name in Rules.__struct_fields__ if name != "terms"}
+    return Cloud(town.store, Rules(**limits))
 
 
 def in_state(town: Town, state: State, seconds: float = 0.0) -> Job:

@@ -127,7 +127,8 @@ class Naive:
                 names = {way[level] for way in inside}
                 best = min((self.key(n, self.there[n, device]), self.since[device, n], n) for n in names)
                 inside = [way for way in inside if way[level] == best[2]]
-            standing = tuple(self.key(node, self.own[node]) for node in inside[0])
+            keys = (self.key(node, self.own[node]) for node in inside[0])
+            standing = (*keys, self.since[device, inside[0][-1]])
             proposals.append((standing, device, inside[0][-1]))
         return Choice(*min(proposals)[1:]) if proposals else None
 

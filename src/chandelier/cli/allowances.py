@@ -105,12 +105,12 @@ def limit_job(
     as_json: output.AsJson = False,
 ) -> None:
     """Refuse jobs of a device that are expected to take longer, so that a long one cannot hold up a class."""
-    from chandelier import devices
+    from chandelier.tenancy import acts
 
     if (seconds is None) != none:
         raise errors.Invalid("Give --seconds, or --none to take the limit away.", 1001)
     with folder.opened(data) as store:
-        known = store.write(lambda tx: devices.set_max_job_seconds(tx, device, seconds))
+        known = store.write(lambda tx: acts.set_max_job_seconds(tx, folder.by(), device, seconds))
     longest = "as long as any job may" if seconds is None else f"{seconds:g} s"
     facts = {"device": known.name, "max_job_seconds": known.max_job_seconds}
     output.show(facts, f"A job of {known.name} may take {longest}", as_json=as_json)

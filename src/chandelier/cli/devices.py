@@ -64,6 +64,7 @@ def device_show(
         "basis_gates": documents.configuration["basis_gates"],
         "max_shots": device.max_shots,
         "max_experiments": device.max_experiments,
+        "max_job_seconds": device.max_job_seconds,
         "pace": device.pace,
         "overhead": device.overhead if device.pace == "real" else None,
         "state": device.state,

@@ -75,6 +75,7 @@ _lanes: Final = sa.Table(
         "ix_fair_lanes_device_id_since",
         "device_id",
         "since",
+        "node_id",
         sqlite_where=sa.text("queued > 0 AND level = 3"),
         postgresql_where=sa.text("queued > 0 AND level = 3"),
     ),
@@ -172,8 +173,14 @@ _CHILDREN: Final = (
 )
 _LATE: Final = (
     sa.select(_lanes.c.since, _lanes.c.node_id)
-    .where(*_WITH_WORK, _lanes.c.level == sa.literal_column(str(_PROJECT)), _lanes.c.since <= sa.bindparam("since"))
+    .where(
+        *_WITH_WORK,
+        _lanes.c.level == sa.literal_column(str(_PROJECT)),
+        _lanes.c.since <= sa.bindparam("since"),
+        sa.tuple_(_lanes.c.since, _lanes.c.node_id) > sa.tuple_(sa.bindparam("last"), sa.bindparam("after")),
+    )
     .order_by(_lanes.c.since, _lanes.c.node_id)
+    .limit(_PAGE)
 )
 _ACTIVE_POOLS: Final = sa.select(_lanes.c.pool).where(_lanes.c.parent_id == "", _lanes.c.queued > _NONE).distinct()
 _LEAST_OTHER: Final = sa.select(sa.func.min(_lanes.c.key)).where(
@@ -187,6 +194,9 @@ _ELSEWHERE: Final = sa.select(_lanes.c.node_id).where(
     _lanes.c.pool == sa.bindparam("pool"),
     _lanes.c.device_id != sa.bindparam("device"),
     _lanes.c.queued > _NONE,
+)
+_SINCE: Final = sa.select(_lanes.c.since).where(
+    _lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id == sa.bindparam("node")
 )
 _WORK: Final = sa.select(_lanes.c.queued, _lanes.c.seconds).where(
     _lanes.c.device_id == sa.bindparam("device"), _lanes.c.node_id == sa.bindparam("node")
@@ -449,20 +459,24 @@ class _Source:
 
     def waiting(self, device: str, since: float) -> Generator[tuple[float, str]]:
         """Give the projects with work for a device that got nothing since a moment, the longest waiting first."""
-        if self._roots[device].longest <= since:
-            for row in self._tx.execute(_LATE, {"device": device, "since": since}).all():
-                yield row.since, row.node_id
+        if self._roots[device].longest > since:
+            return
+        values = {"device": device, "since": since, "last": -math.inf, "after": ""}
+        while rows := self._tx.execute(_LATE, values).all():
+            yield from ((row.since, row.node_id) for row in rows)
+            values |= {"last": rows[-1].since, "after": rows[-1].node_id}
 
     def budget(self, device: str) -> float:
         """Return how much device time is saved up for projects that waited too long, s."""
         return float(self._roots[device].budget)
 
-    def standing(self, pool: str, path: tuple[str, ...]) -> tuple[float, ...]:
-        """Return the keys of a project's way, with the nodes' own weights."""
-        way = (pool, *path)
-        policy, found = _policy(self._tx), self._tx.execute(_OF_WAY, {"pool": pool, "way": way})
-        keys = {row.node_id: rules.key(Usage(row.value, row.at), row.weight, policy.half_life) for row in found}
-        return tuple(keys[node] for node in way)
+    def standing(self, device: str, way: tuple[str, ...]) -> tuple[float, ...]:
+        """Return the keys of a project's way, with the nodes' own weights, and since when it waits on a device."""
+        found = self._tx.execute(_OF_WAY, {"pool": way[0], "way": way}).all()
+        half_life = _policy_in(found[0]).half_life
+        keys = {row.node_id: rules.key(Usage(row.value, row.at), row.weight, half_life) for row in found}
+        since = self._tx.execute(_SINCE, {"device": device, "node": way[-1]}).scalar_one()
+        return (*(keys[node] for node in way), since)
 
 
 def _policy(tx: Transaction) -> Rules:

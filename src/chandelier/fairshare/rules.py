@@ -122,8 +122,8 @@ class Source(Protocol):
     def budget(self, device: str) -> float:
         """Return how much device time is saved up for such projects, s; negative when too much went to them."""
 
-    def standing(self, pool: str, path: tuple[str, ...]) -> tuple[float, ...]:
-        """Return the keys of a project's way, with the nodes' own weights."""
+    def standing(self, device: str, way: tuple[str, ...]) -> tuple[float, ...]:
+        """Return the keys of a project's way, with the nodes' own weights, and since when it waits on a device."""
 
 
 #: Why somebody goes: by fair share, because they waited too long, or because the device is reserved for them.
@@ -164,7 +164,7 @@ def choose(
 
     First whoever waited too long, while that is within its budget. Then each device proposes a project: from its pool
     down to hub, group and project, always to the child that is due and has work there. Of several proposals the one
-    goes whose way is due first by the nodes' own weights.
+    goes whose way is due first by the nodes' own weights; of one project's, where it waits longest.
 
     Args:
         levels: How many levels are below a pool.
@@ -180,7 +180,7 @@ def choose(
         return Choice(device, project, guarded=True)
     ways = [(device, found) for device, pool in roots if (found := _walk(source, device, (pool,), levels, allowed))]
     if len(ways) > 1:
-        ways.sort(key=lambda each: (source.standing(each[1][0], each[1][1:]), each[0]))
+        ways.sort(key=lambda each: (source.standing(*each), each[0]))
     return Choice(ways[0][0], ways[0][1][-1]) if ways else None
 
 

@@ -189,9 +189,9 @@ class Tree:
         """Return how much device time is saved up for projects that waited too long, s."""
         return self._roots[device].budget
 
-    def standing(self, pool: str, path: tuple[str, ...]) -> tuple[float, ...]:
-        """Return the keys of a project's way, with the nodes' own weights."""
-        return tuple(self._own_key(name) for name in (pool, *path))
+    def standing(self, device: str, way: tuple[str, ...]) -> tuple[float, ...]:
+        """Return the keys of a project's way, with the nodes' own weights, and since when it waits on a device."""
+        return (*(self._own_key(name) for name in way), self._lanes[device, way[-1]][-1].since)
 
     def _lane(self, device: str, name: str, node: _Node, above: _Lane | None) -> _Lane:
         lane = _Lane(name, node, self._weigh(name, device), above)

@@ -103,7 +103,7 @@ def _in_turn(tx: Transaction) -> list[UserId]:
         return list(waiting)
     in_hand = records.count_by_user(tx, State.VALIDATING, _LEASED)
     turns = {row.user_id: row.at for row in tx.execute(_TURNS, {"users": list(waiting)})}
-    return sorted(waiting, key=lambda user: (in_hand.get(user, 0), turns.get(user, 0.0), waiting[user], user))
+    return sorted(waiting, key=lambda user: (in_hand[user], turns.get(user, 0.0), waiting[user], user))
 
 
 def _end_turn(tx: Transaction, user_id: UserId, now: datetime) -> None:

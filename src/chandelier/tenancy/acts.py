@@ -18,7 +18,7 @@ from chandelier.tenancy.members import Member
 from chandelier.tenancy.network import Node, Spot
 
 #: What may be changed of a device.
-_CONDUCTED: Final = ("state", "message", "pace", "overhead")
+_CONDUCTED: Final = ("state", "message", "pace", "overhead", "max_job_seconds")
 
 
 class By(msgspec.Struct, frozen=True):
@@ -124,6 +124,11 @@ def set_state(tx: Transaction, by: By, name: str, state: DeviceState, message: s
 def set_pace(tx: Transaction, by: By, name: str, pace: Pace, overhead: float | None) -> Device:
     """Let a device take as long as the machine would, or no longer; as `devices.set_pace`."""
     return _conducted(tx, by, devices.get(tx, name), devices.set_pace(tx, name, pace, overhead))
+
+
+def set_max_job_seconds(tx: Transaction, by: By, name: str, seconds: float | None) -> Device:
+    """Limit how long a job of a device may take; as `devices.set_max_job_seconds`."""
+    return _conducted(tx, by, devices.get(tx, name), devices.set_max_job_seconds(tx, name, seconds))
 
 
 def _conducted(tx: Transaction, by: By, before: Device, after: Device) -> Device:

@@ -65,7 +65,7 @@ def upgrade() -> None:
     op.create_index("ix_fair_lanes_node_id", "fair_lanes", ["node_id"], unique=False)
     for name, columns, condition in (
         ("ix_fair_lanes_device_id_parent_id_key", ["device_id", "parent_id", "key", "since", "node_id"], "queued > 0"),
-        ("ix_fair_lanes_device_id_since", ["device_id", "since"], "queued > 0 AND level = 3"),
+        ("ix_fair_lanes_device_id_since", ["device_id", "since", "node_id"], "queued > 0 AND level = 3"),
     ):
         where = sa.text(condition)
         op.create_index(name, "fair_lanes", columns, unique=False, sqlite_where=where, postgresql_where=where)
