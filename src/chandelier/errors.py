@@ -114,7 +114,7 @@ CODES: Final[Mapping[int, str]] = {
     3001: "Hub, group or project does not exist, or you are not a member.",
     3002: "A sibling has this name already.",
     3003: "The default place cannot be deleted: new accounts begin there.",
-    3004: "The hub, group or project has no limit of its device time there. `chandelier limit list` shows those it has.",
+    3004: "The hub, group or project has no such limit of its device time. `chandelier limit list` shows all.",
     3100: "No device of this name is available to the project. List the devices to see the names.",
     3102: "No calibration snapshot of this name is installed. The message lists those that are.",
     3103: "The device takes no new jobs at present; the message says why. Choose another device.",
