@@ -46,6 +46,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/status_polls.py
 	$(BIN)/python benchmarks/status_streams.py
 	$(BIN)/python benchmarks/listing.py
+	$(BIN)/python benchmarks/analytics.py
 
 clean:
 	rm -rf $(VENV) .cache

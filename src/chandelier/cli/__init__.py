@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from chandelier import __version__, errors
-from chandelier.cli import audit, cloud, devices, grants, jobs, members, places, shares, tokens, usage, users
+from chandelier.cli import audit, cloud, devices, grants, jobs, members, places, shares, tokens, usage, users, words
 
 app = typer.Typer(
     help="Chandelier: a quantum computing cloud that you run yourself.",
@@ -46,7 +46,7 @@ def run() -> None:
     try:
         app(prog_name="chandelier")
     except errors.ChandelierError as failure:
-        print(f"chandelier: {failure.message}", file=sys.stderr)  # noqa: T201
+        print(f"chandelier: {words.said(failure.message)}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 

@@ -2,12 +2,16 @@
 """Devices and simulators from the shell."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chandelier import errors
 from chandelier.cli import folder, output
+
+if TYPE_CHECKING:
+    from chandelier.devices import Device
+    from chandelier.store import Transaction
 
 app = typer.Typer(help="Devices and simulators.", no_args_is_help=True)
 
@@ -82,7 +86,8 @@ def device_add(
         sets = ", ".join(snapshots.SETS)
         raise errors.Invalid(f"Give a name and its --snapshot, or one --set of {sets}.", 1001)
     with folder.opened(data) as store:
-        added = setup.add_devices(store, folder.settings(data), chosen, folder.now())
+        by = folder.by()
+        added = setup.add_devices(store, folder.settings(data), chosen, by.now, who=by.who)
     rows = [{"name": device.name, "qubits": device.qubits, "snapshot": chosen[device.name]} for device in added]
     output.show_table(rows, as_json=as_json)
 
@@ -110,8 +115,19 @@ def device_resume(
 
 def _set_device_state(name: str, state: Any, message: str, data: Path | None, *, as_json: bool) -> None:
     from chandelier import devices
+    from chandelier.tenancy import audit
+
+    def work(tx: "Transaction") -> "Device":
+        by, before = folder.by(), devices.get(tx, name)
+        device = devices.set_state(tx, name, state, message)
+        audit.write(tx, by.who, "device.state", None, by.now, before=_state(before), after=_state(device))
+        return device
 
     with folder.opened(data) as store:
-        device = store.write(lambda tx: devices.set_state(tx, name, state, message))
+        device = store.write(work)
     facts = {"name": device.name, "state": device.state, "message": device.message}
     output.show(facts, f"{device.name} is {device.state}", as_json=as_json)
+
+
+def _state(device: "Device") -> dict[str, Any]:
+    return {"device": device.name, "state": device.state, "message": device.message}

@@ -21,8 +21,9 @@ from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.memory import Memory
 from chandelier.store import Transaction
-from chandelier.tenancy import access
+from chandelier.tenancy import access, members
 from chandelier.tenancy.access import Principal
+from chandelier.tenancy.members import Departures
 from chandelier.tenancy.network import ProjectId
 
 _log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Survey(msgspec.Struct, frozen=True):
         states: Of those of the part that exist.
         tokens: Those of the part that are valid.
         places: 1-based places of queued jobs, of the lines that were asked for.
+        departures: Another than before if somebody may have lost a job that they follow.
     """
 
     moves: int
@@ -81,6 +83,7 @@ class Survey(msgspec.Struct, frozen=True):
     states: Mapping[str, State] = {}
     tokens: Collection[str] = ()
     places: Mapping[str, int] = {}
+    departures: Departures = (0, None)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -112,7 +115,8 @@ def survey(cloud: Cloud, part: Part, moves: int | None, now: datetime) -> Survey
         latest = watching.latest_move(tx)
         moved = () if moves is None or moves == latest else watching.list_moved(tx, moves, latest)
         states = watching.list_states(tx, part.ids)
-        return Survey(latest, moved, states, access.authenticate_all(tx, part.tokens, now).keys(), places)
+        tokens = access.authenticate_all(tx, part.tokens, now).keys()
+        return Survey(latest, moved, states, tokens, places, members.departures(tx))
 
 
 def look(cloud: Cloud, wanted: Mapping[str, Interest], now: datetime) -> dict[str, Sight]:
@@ -166,12 +170,12 @@ def _positions(tx: Transaction, queued: Collection[Job]) -> dict[JobId, int]:
     for job in queued:
         lines.setdefault((job.device_id, job.project_id), []).append(job)
     positions: dict[JobId, int] = {}
-    for line, members in lines.items():
-        if len(members) <= _FEW:
-            ahead = {job.id: records.count_ahead(tx, job) for job in members}
+    for line, waiting in lines.items():
+        if len(waiting) <= _FEW:
+            ahead = {job.id: records.count_ahead(tx, job) for job in waiting}
             positions |= {job_id: count + 1 for job_id, count in ahead.items() if count is not None}
         else:
-            queue = watching.list_queue(tx, *line, max(job.created for job in members))
+            queue = watching.list_queue(tx, *line, max(job.created for job in waiting))
             positions |= {job_id: place for place, job_id in enumerate(queue, 1)}
     return positions
 

@@ -55,6 +55,7 @@ jobs: Final = sa.Table(
     # user's jobs by creation time alone, so it is unique: protocol 8.
     _partial("deleted IS NULL", "user_id", "created", unique=True),
     _partial("deleted IS NULL", "project_id", "created", "id"),
+    _partial("deleted IS NULL", "project_id", "device_id", "state", "created", "id"),
     _partial("deleted IS NULL", "user_id", "state", "project_id", "created"),
     _partial("deleted IS NULL", "user_id", "device_id", "state", "project_id", "created"),
     _partial("code_id IS NOT NULL", "code_id", "created"),
