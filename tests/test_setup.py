@@ -197,6 +197,14 @@ def test_a_private_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_of_a_private_file_that_cannot_be_written_nothing_is_left(tmp_path: Path) -> None:
+    """Here because its text cannot be encoded."""
+    with pytest.raises(UnicodeEncodeError):
+        setup.write_private(tmp_path / "token", "\ud800")
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_added_user_can_log_in_and_is_a_member(store: Store) -> None:
     """By the token, and by the password if there is one."""
     user, text = setup.add_user(store, "Ann@Example.org", NOW, name="Ann", password="long enough")
@@ -248,6 +256,8 @@ def test_a_class_is_imported(store: Store) -> None:
         ("bob@example.org", True, True),
     ]
     bob = users.login_with_password(store, "bob@example.org", "long enough", NOW).user_id
+    assert enrolled[0].token is None
+    assert enrolled[1].token is not None
     assert users.login_with_token(store, enrolled[1].token, NOW).user_id == bob
     assert [place.path for place in store.read(lambda tx: members.places_of(tx, bob))] == [
         "ibm-q/open/main",
@@ -255,7 +265,11 @@ def test_a_class_is_imported(store: Store) -> None:
     ]
     [act] = store.read(lambda tx: audit.list_(tx, path="lab/students/qc", limit=1))
     assert (act.who, act.act) == ("op (shell)", "member.import")
-    assert act.after == {"joined": ["ann@example.org", "bob@example.org"], "tokens": 2}
+    assert act.after == {
+        "accounts": ["bob@example.org"],
+        "joined": ["ann@example.org", "bob@example.org"],
+        "tokens": ["bob@example.org"],
+    }
 
 
 def test_an_account_made_in_between_keeps_its_password(store: Store) -> None:

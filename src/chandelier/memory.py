@@ -65,7 +65,7 @@ class Recollection(Generic[K, V]):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What was answered about a job, and what decides to whom it may be answered again."""
+    """What the owner of a job was answered about it, and what decides to whom it may be answered again."""
 
     owner: UserId
     place: Place

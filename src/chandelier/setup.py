@@ -58,13 +58,13 @@ class Enrolled(msgspec.Struct, frozen=True):
     """Somebody who was imported.
 
     Attributes:
-        token: The text of a new API token, which is never seen again.
+        token: The text of a new API token, which is never seen again; None if they got none.
         created: The account is new.
         joined: They were no member before.
     """
 
     user: User
-    token: str
+    token: str | None
     created: bool
     joined: bool
 
@@ -133,18 +133,33 @@ def initialise(settings: Settings, email: str, now: datetime) -> Made:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read; there is never half of it."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def add_user(
-    opened: Store, email: str, now: datetime, *, name: str = "", password: str | None = None
+    opened: Store,
+    email: str,
+    now: datetime,
+    *,
+    name: str = "",
+    password: str | None = None,
+    home: Callable[[Transaction], Spot | None] | None = None,
+    who: str = "setup",
 ) -> tuple[User, str]:
-    """Add an account that is a member of the default project; return it and its API token.
+    """Add an account, a member of a project and of what its address was invited to; return it and its API token.
+
+    Args:
+        home: Returns the project; that is the default one unless given, and may be none.
+        who: Adds it, as the audit log names them.
 
     Raises:
         errors.Invalid: The address is not one, or the password is too short.
@@ -153,9 +168,14 @@ def add_user(
     password_hash = None if password is None else users.hash_password(password)
 
     def work(tx: Transaction) -> tuple[User, str]:
+        project = network.ensure_default(tx, now).spot if home is None else home(tx)
         user = _add_account(tx, email, now, name=name, password_hash=password_hash)
-        members.join(tx, network.ensure_default(tx, now).project_id, user.id, now)
-        text, _ = users.issue(tx, user.id, "api", now, name="first")
+        text, token = users.issue(tx, user.id, "api", now, name="first")
+        audit.write(tx, who, "user.add", None, now, after={"email": user.email, "name": user.name, "token": token.id})
+        if project is not None:
+            members.join(tx, ProjectId(project.node.id), user.id, now)
+            after = {"email": user.email, "role": members.role_at(project.level), "invited": False}
+            audit.write(tx, who, "member.add", project, now, after=after)
         return user, text
 
     return opened.write(work)
@@ -165,7 +185,7 @@ def prepare_members(opened: Store, roster: Sequence[rosters.Entry], step: Callab
     """Check a roster and hash its passwords, for those that have no account yet.
 
     Args:
-        step: Called once for each entry.
+        step: Called once for each entry, when it is done.
 
     Raises:
         errors.Invalid: With the numbers of all lines that are wrong: no address, an address twice, a password that is
@@ -181,8 +201,9 @@ def prepare_members(opened: Store, roster: Sequence[rosters.Entry], step: Callab
     def prepared(entry: rosters.Entry) -> Newcomer:
         email = users.address(entry.email)
         password = None if email in known else entry.password
+        newcomer = Newcomer(email, entry.name, None if password is None else users.hash_password(password))
         step()
-        return Newcomer(email, entry.name, None if password is None else users.hash_password(password))
+        return newcomer
 
     with ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="hashing") as threads:
         return list(threads.map(prepared, roster))
@@ -194,14 +215,14 @@ def import_members(
     project: Spot,
     people: Iterable[Newcomer],
     *,
-    skip_members: bool = False,
+    new_tokens: bool = False,
     step: Callable[[], None] = lambda: None,
 ) -> list[Enrolled]:
-    """Make all of some people members of a project, those without an account after making it; give each an API token.
+    """Make all of some people members of a project, those without an account after making it with an API token.
 
     Args:
-        skip_members: Pass over members; they get no token.
-        step: Called once for each of the people.
+        new_tokens: Give those who had an account another token too.
+        step: Called once for each of the people, when they are done; what it raises ends the import.
 
     Raises:
         errors.Conflict: Somebody's account is made at the same moment.
@@ -211,18 +232,23 @@ def import_members(
     there = {member.id for member in members.list_(tx, project) if not member.invited}
     enrolled = []
     for each in listed:
-        step()
         account = known.get(each.email)
-        if account is not None and account.id in there and skip_members:
-            continue
         user = account or _add_account(tx, each.email, by.now, name=each.name, password_hash=each.password_hash)
         joins = user.id not in there
         if joins:
             members.join(tx, ProjectId(project.node.id), user.id, by.now)
-        text, _ = users.issue(tx, user.id, "api", by.now, name=project.path)
+        text = None
+        if account is None or new_tokens:
+            text, _ = users.issue(tx, user.id, "api", by.now, name=project.path)
         enrolled.append(Enrolled(user, text, account is None, joins))
-    facts = {"joined": [each.user.email for each in enrolled if each.joined], "tokens": len(enrolled)}
-    audit.write(tx, by.who, "member.import", project, by.now, after=facts)
+        step()
+    facts = {
+        "accounts": [each.user.email for each in enrolled if each.created],
+        "joined": [each.user.email for each in enrolled if each.joined],
+        "tokens": [each.user.email for each in enrolled if each.token is not None],
+    }
+    if any(facts.values()):
+        audit.write(tx, by.who, "member.import", project, by.now, after=facts)
     return enrolled
 
 
@@ -238,6 +264,7 @@ def _faults(roster: Iterable[rosters.Entry], known: Mapping[str, User], administ
     lines: dict[str, int] = {}
     for entry in roster:
         try:
+            rosters.check(entry.email)
             email = users.address(entry.email)
             if entry.password is not None:
                 users.check_password(entry.password)
@@ -252,11 +279,14 @@ def _faults(roster: Iterable[rosters.Entry], known: Mapping[str, User], administ
     return faults
 
 
-def add_devices(opened: Store, settings: Settings, wanted: Mapping[str, str], now: datetime) -> list[Device]:
+def add_devices(
+    opened: Store, settings: Settings, wanted: Mapping[str, str], now: datetime, *, who: str = "setup"
+) -> list[Device]:
     """Serve snapshots under names in the default project; a device that is there gets the new calibration.
 
     Args:
         wanted: Snapshot for each device, by served name.
+        who: Adds them, as the audit log names them.
 
     Raises:
         errors.Invalid: A name cannot be one, is a simulator's, or stands for another snapshot in the settings.
@@ -275,6 +305,9 @@ def add_devices(opened: Store, settings: Settings, wanted: Mapping[str, str], no
     def work(tx: Transaction) -> None:
         place = network.ensure_default(tx, now)
         grants.allow(tx, place, [device.id for device in added], now)
+        for name, snapshot in wanted.items():
+            facts = {"device": name, "snapshot": snapshot, "project": place.path}
+            audit.write(tx, who, "device.add", None, now, after=facts)
 
     opened.write(work)
     return added

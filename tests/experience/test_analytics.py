@@ -10,8 +10,15 @@ import campus
 import desk as desks
 import httpx
 import pytest
+import sqlalchemy as sa
 from campus import HUB, Campus
 from desk import Desk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chandelier.jobs import records
+from chandelier.jobs.lifecycle import State
+from factories import after
 
 USAGE = f"{HUB}/analytics/system-usage"
 KEYS = ["jobs", "executions", "queueTime", "runTime", "averageRunTime", "averageQueueTime"]
@@ -38,6 +45,12 @@ def asked(hub: Campus, who: str = "hue", headers: dict[str, str] | None = None, 
     form = options.pop("form", None)
     params = {"options": json.dumps(options)} | ({"format": form} if form else {})
     return hub.desk.ask("GET", USAGE, who, params=params, headers=headers or {})
+
+
+def use(hub: Campus, path: str) -> Any:
+    """Return what all use of a node is answered with."""
+    params = {"options": json.dumps({"allTime": True})}
+    return hub.desk.get(f"{path}/analytics/system-usage", "hue", params=params)["data"]
 
 
 def numbers(hub: Campus, **options: Any) -> Any:
@@ -76,6 +89,10 @@ def test_everything_is_summed_up_in_the_order_of_the_columns(hub: Campus) -> Non
         ("2026-03-14 16:09:29+01:00", "2026-03-14 15:10", 1),
         ("2021-01-01", "2021-02-01", 0),
         ("2026-03-14", "9999-12-31", 3),
+        ("0001-01-01", "9999-12-31T23:59:59.999Z", 3),
+        ("0001-01-01T00:00:00-14:00", "9999-12-31T23:59:59+14:00", 3),
+        ("9999-12-31", "9999-12-31", 0),
+        ("0001-01-01", "0001-01-01", 0),
     ],
 )
 def test_dates_in_every_form(hub: Campus, start: str, end: str, jobs: int) -> None:
@@ -114,9 +131,17 @@ def test_options_narrow(hub: Campus) -> None:
 def test_usage_by_groups(hub: Campus, group_by: str, rows: list[dict[str, Any]]) -> None:
     """In the order of their names, which come before the numbers."""
     found = numbers(hub, allTime=True, groupBy=group_by)
+    ids = [{name: row.pop(name) for name in ("deleted", "groupId", "projectId") if name in row} for row in found]
 
     assert found == rows
     assert list(found[0])[-6:] == KEYS
+    if group_by == "group":
+        assert ids == [{"deleted": False, "groupId": hub.spot("campus", row["group"]).node.id} for row in found]
+    elif group_by == "project":
+        nodes = [hub.spot("campus", row["group"], row["project"]).node for row in found]
+        assert ids == [{"deleted": False, "projectId": node.id} for node in nodes]
+    else:
+        assert ids == [{}] * len(found)
 
 
 def test_usage_by_user(hub: Campus) -> None:
@@ -132,7 +157,107 @@ def test_groups_that_were_deleted_are_counted(hub: Campus) -> None:
     desks.succeed(hub.desk.ask("DELETE", f"{HUB}/Groups/lab", "hue"))
 
     assert numbers(hub, allTime=True) == of(3, 6, 12)
-    assert [row["group"] for row in numbers(hub, allTime=True, groupBy="group")] == ["club", "lab"]
+    rows = numbers(hub, allTime=True, groupBy="group")
+    assert [(row["group"], row["deleted"]) for row in rows] == [("club", False), ("lab", True)]
+    rows = numbers(hub, allTime=True, groupBy="project")
+    assert [(row["project"], row["deleted"]) for row in rows] == [("solo", False), ("one", True), ("two", True)]
+
+
+def test_a_name_that_is_used_again_is_another_project(hub: Campus) -> None:
+    """What was deleted and what has its name now are rows of their own, in lists of groups too."""
+    old = hub.spot("campus", "lab", "one")
+    hub.desk.ask("DELETE", campus.LAB, "hue")
+    campus.stage(hub)
+    hub.ended("mia", "lab", "one", waits=5, runs=7, begins=120)
+    new = hub.spot("campus", "lab", "one")
+
+    rows = [row for row in numbers(hub, allTime=True, groupBy="project") if row["project"] == "one"]
+    assert [(row["projectId"], row["deleted"], row["runTime"]) for row in rows] == [
+        (new.node.id, False, 7000),
+        (old.node.id, True, 2000),
+    ]
+    rows = [row for row in numbers(hub, allTime=True, groupBy="group") if row["group"] == "lab"]
+    assert [(row["groupId"], row["deleted"], row["runTime"]) for row in rows] == [
+        (new.way[1].id, False, 7000),
+        (old.way[1].id, True, 6000),
+    ]
+    assert numbers(hub, allTime=True)["runTime"] == 19_000
+
+
+def test_use_of_a_group_and_of_a_project(hub: Campus) -> None:
+    """Below their paths, as of the hub; of one that was deleted until its name is used again."""
+    for path, whole in ((campus.LAB, of(2, 3, 6)), (campus.ONE, of(1, 1, 2)), (campus.SOLO, of(1, 3, 6))):
+        assert use(hub, path) == whole
+    for _ in range(2):
+        hub.desk.ask("DELETE", campus.ONE, "hue")
+        assert use(hub, campus.ONE) == of(1, 1, 2)
+        hub.desk.ask("DELETE", campus.LAB, "hue")
+        assert use(hub, campus.ONE) == of(1, 1, 2)
+        assert use(hub, campus.LAB) == of(2, 3, 6)
+    campus.stage(hub)
+    assert use(hub, campus.ONE) == use(hub, campus.LAB) == NOTHING
+
+
+def test_jobs_of_a_deleted_project(hub: Campus) -> None:
+    """They are listed below its path, and below its group's."""
+    before = {path: hub.desk.get(f"{path}/jobs/all", "hue") for path in (HUB, campus.LAB, campus.ONE)}
+    hub.desk.ask("DELETE", campus.LAB, "hue")
+
+    assert {path: hub.desk.get(f"{path}/jobs/all", "hue") for path in before} == before
+    assert [len(jobs) for jobs in before.values()] == [3, 2, 1]
+
+
+def test_jobs_that_never_ran_do_not_shorten_the_average(hub: Campus) -> None:
+    """They have waited, though, until they ended."""
+    job = hub.job("mia", "lab", "one", seconds=120, state=State.QUEUED)
+    hub.desk.store.write(lambda tx: records.advance(tx, job.id, (State.CANCELLED,), after(124)))
+
+    data = use(hub, campus.ONE)
+    assert (data["jobs"], data["executions"], data["queueTime"], data["runTime"]) == (2, 1, 5000, 2000)
+    assert (data["averageRunTime"], data["averageQueueTime"]) == (2000, 2500)
+
+
+def test_rows_are_those_of_a_recount(desk: Desk) -> None:
+    """For any jobs in projects that come and go under the same names; the sum of all rows is the whole."""
+    hub = campus.build(desk)
+    known: list[tuple[tuple[str, ...], bool, int]] = []
+    steps = st.lists(
+        st.tuples(st.sampled_from(["one", "two"]), st.integers(0, 3)) | st.sampled_from(["ONE", "LAB"]), max_size=5
+    )
+
+    @settings(max_examples=10)
+    @given(steps=steps)
+    def check(steps: list[Any]) -> None:
+        for step in steps:
+            if isinstance(step, str):
+                hub.desk.ask("DELETE", campus.ONE if step == "ONE" else campus.LAB, "hue")
+                campus.stage(hub)
+                continue
+            project, runs = step
+            hub.ended("mia", "lab", project, waits=1, runs=runs)
+            way = tuple(node.id for node in hub.spot("campus", "lab", project).way)
+            known.append((way, runs > 0, 1000 * runs))
+        for group_by, depth in (("group", 1), ("project", 2)):
+            rows = numbers(hub, allTime=True, groupBy=group_by)
+            expected: dict[str, list[tuple[bool, int]]] = {}
+            for way, ran, run_ms in known:
+                expected.setdefault(way[depth], []).append((ran, run_ms))
+            assert {row[f"{group_by}Id"]: (row["jobs"], row["runTime"], row["averageRunTime"]) for row in rows} == {
+                node: (
+                    len(jobs),
+                    sum(ms for _, ms in jobs),
+                    sum(ms for _, ms in jobs) / max(1, sum(r for r, _ in jobs)),
+                )
+                for node, jobs in expected.items()
+            }
+            there = {
+                hub.spot("campus", "lab").node.id,
+                *(hub.spot("campus", "lab", name).node.id for name in ("one", "two")),
+            }
+            assert all(row["deleted"] is (row[f"{group_by}Id"] not in there) for row in rows)
+            assert sum(row["jobs"] for row in rows) == numbers(hub, allTime=True)["jobs"]
+
+    check()
 
 
 @pytest.mark.parametrize(
@@ -165,6 +290,10 @@ def test_groups_are_ordered(hub: Campus, order: dict[str, str], names: list[str]
         ({"startDate": DAY, "endDate": "2026-02-30"}, "endDate"),
         ({"startDate": DAY, "endDate": ""}, "endDate"),
         ({"startDate": 1, "endDate": DAY}, "startDate"),
+        ({"startDate": "0001-01-01T00:00:00+14:00", "endDate": DAY}, "1 to 9999"),
+        ({"startDate": DAY, "endDate": "9999-12-31T23:59:59-14:00"}, "1 to 9999"),
+        ({"startDate": "0000-01-01", "endDate": DAY}, "startDate"),
+        ({"startDate": "00-10-2026", "endDate": DAY}, "startDate"),
         ({"allTime": "true"}, "allTime"),
         ({"allTime": True, "orderBy": "cost"}, "orderBy"),
         ({"allTime": True, "orderBy": "project"}, "orderBy"),
@@ -178,6 +307,26 @@ def test_groups_are_ordered(hub: Campus, order: dict[str, str], names: list[str]
 def test_odd_options_are_refused(hub: Campus, options: dict[str, Any], word: str) -> None:
     """With their name."""
     assert word in desks.error(asked(hub, **options), 400, 1001)["message"]
+
+
+def test_any_date_is_answered(desk: Desk) -> None:
+    """With numbers, or with what a date must be; whatever its year and offset."""
+    hub = campus.build(desk)
+    offsets = st.sampled_from(["", "Z", "+14:00", "-14:00", "+23:59", "-23:59", " 01:00"])
+    edges = st.sampled_from(["0000-01-01", "0001-01-01", "0001-12-31", "1969-12-31", "9999-01-01", "9999-12-31"])
+    days = edges | st.dates().map(str) | st.from_regex(r"\d{4}-\d\d-\d\d", fullmatch=True)
+    times = st.sampled_from(["T00:00", "T23:59:59", "T23:59:59.999999999"])
+    texts = days | st.builds("{}{}{}".format, days, times, offsets) | st.from_regex(r"\d\d?-\d\d?-(\d{4}|\d\d)")
+    texts |= st.text(max_size=8)
+
+    @settings(max_examples=100)
+    @given(start=texts, end=texts)
+    def check(start: str, end: str) -> None:
+        answer = asked(hub, startDate=start, endDate=end)
+        if answer.status_code != 200:
+            desks.error(answer, 400, 1001)
+
+    check()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "1", '{"allTime": true} ', "[" * 5000, '{"allTime": "\\ud800"}'])
@@ -199,7 +348,7 @@ def test_usage_as_a_table(hub: Campus) -> None:
     ):
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         rows = list(csv.DictReader(io.StringIO(answer.text)))
-        assert list(rows[0]) == ["group", "project", *KEYS]
+        assert list(rows[0]) == ["group", "project", "deleted", "projectId", *KEYS]
         assert [(row["project"], int(row["jobs"]), float(row["averageRunTime"])) for row in rows] == [
             ("solo", 1, 6000.0),
             ("one", 1, 2000.0),
@@ -210,3 +359,13 @@ def test_usage_as_a_table(hub: Campus) -> None:
     empty = asked(hub, allTime=True, userId="", groupBy="user", form="csv")
     assert empty.text.strip() == ",".join(["userId", "email", *KEYS])
     assert asked(hub, allTime=True, form="json", headers={"Accept": "text/csv"}).json()["data"]["jobs"] == 3
+
+
+def test_no_cell_of_a_table_is_a_formula(hub: Campus) -> None:
+    """An address that a spreadsheet would reckon with is shown as a text; in JSON it is as it is."""
+    old = sa.text("UPDATE users SET email = '=cmd@example.org' WHERE email = 'max@example.org'")
+    hub.desk.store.write(lambda tx: tx.execute(old))
+
+    rows = csv.DictReader(io.StringIO(asked(hub, allTime=True, groupBy="user", form="csv").text))
+    assert "'=cmd@example.org" in [row["email"] for row in rows]
+    assert "=cmd@example.org" in [row["email"] for row in numbers(hub, allTime=True, groupBy="user")]

@@ -4,6 +4,7 @@
 import re
 from typing import Any
 
+import campus
 import desk as desks
 from desk import Desk
 
@@ -114,3 +115,89 @@ def test_who_has_no_project_is_told_so(desk: Desk) -> None:
         desk.ask("POST", "/Jobs", json={"backend": {"name": "device"}, "allowObjectStorage": True}), 404, 3001
     )
     assert "operator" in refusal["message"]
+
+
+def tree(hubs: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """Return the names of projects by group by hub."""
+    return {hub["name"]: {name: [*group["projects"]] for name, group in hub["groups"].items()} for hub in hubs}
+
+
+def test_administrators_find_their_hubs_and_groups(desk: Desk) -> None:
+    """Without projects, unless they are members too: clients would take each for one to submit jobs in."""
+    hub = campus.build(desk)
+    seen = {who: tree(desk.get("/Network", who)) for who in ("hue", "gil", "gus", "mia", "eve")}
+
+    assert seen == {
+        "hue": {"campus": {"lab": [], "club": []}},
+        "gil": {"campus": {"lab": []}},
+        "gus": {"campus": {"club": []}},
+        "mia": {"campus": {"lab": ["one"]}},
+        "eve": {},
+    }
+    desk.post(f"{campus.ONE}/users", {"add": ["hue@example.org"]}, "gil")
+    assert tree(desk.get("/Network", "hue")) == {"campus": {"lab": ["one"], "club": []}}
+    assert tree(desk.get("/Network", "root"))["campus"] == {"lab": ["one", "two"], "club": ["solo"]}
+    assert hub.desk is desk
+
+
+def test_what_is_administered_comes_after_what_is_used(desk: Desk) -> None:
+    """The default project stays first, also for who administers an older hub."""
+    campus.build(desk)
+    desk.post("/Network/ibm-q/Groups/open/Projects/main/users", {"add": ["hue@example.org"]}, "root")
+    hubs = desk.get("/Network", "hue")
+
+    assert tree(hubs) == {"ibm-q": {"open": ["main"]}, "campus": {"lab": [], "club": []}}
+    for node in nodes(hubs):
+        assert set(node) >= NODE
+        assert node["isDefault"] is (node["name"] in {"ibm-q", "open", "main"})
+    assert desk.opened("hue")["hubInfo"]["project"]["name"] == "main"
+
+
+def test_what_was_deleted_is_nobodys(desk: Desk) -> None:
+    """A group's administrator finds nothing more; the hub's finds the hub."""
+    campus.build(desk)
+    desks.succeed(desk.ask("DELETE", campus.LAB, "hue"))
+
+    assert tree(desk.get("/Network", "gil")) == {}
+    assert tree(desk.get("/Network", "hue")) == {"campus": {"club": []}}
+
+
+def test_a_group_as_its_administrators_see_it(desk: Desk) -> None:
+    """Just as it stands in its hub for the hub's administrators, who are members of nothing."""
+    campus.build(desk)
+    desk.post(f"{campus.LAB}/devices", {"name": "device", "priority": 3000, "limit": 4}, "hue")
+    alone = desk.get(campus.LAB, "gil")
+
+    assert alone == desk.get(campus.HUB, "hue")["groups"]["lab"]
+    assert [*alone["projects"]] == ["one", "two"]
+    assert [user["email"] for user in alone["users"].values()] == ["gil@example.org"]
+    assert [user["email"] for user in alone["projects"]["one"]["users"].values()] == ["mia@example.org"]
+    granted = alone["devices"][desk.town.device.id]
+    assert (granted["share"], granted["configuration"]["limit"]) == (75.0, 4)
+
+
+def test_a_group_admin_runs_the_projects_of_the_group(desk: Desk) -> None:
+    """From the first to the last, knowing nothing but the token."""
+    campus.build(desk)
+    [(hub, groups)] = tree(desk.get("/Network", "gil")).items()
+    [group] = groups
+    path = f"/Network/{hub}/Groups/{group}"
+    desk.post(f"{path}/Projects", {"name": "new", "title": "New"}, "gil")
+    for device in desk.get(path, "gil")["devices"].values():
+        desk.post(f"{path}/Projects/new/devices", {"name": device["name"], "priority": 1}, "gil")
+    desk.post(f"{path}/Projects/new/users", {"add": ["eve@example.org"]}, "gil")
+    job = desk.post(f"{path}/Projects/new/Jobs", {"backend": {"name": "hidden"}, "allowObjectStorage": True}, "eve")
+
+    assert [entry["id"] for entry in desk.get(f"{path}/Projects/new/jobs/all", "gil")] == [job["id"]]
+    assert desk.get(f"{path}/Projects/new/Jobs/{job['id']}/v/1", "gil")["status"] == "CREATING"
+    assert desk.post(f"{path}/Projects/new/Jobs/{job['id']}/cancel", who="gil") == {"cancelled": True}
+    usage = desk.get(f"{path}/Projects/new/analytics/system-usage", "gil", params={"options": '{"allTime": true}'})
+    assert usage["data"]["jobs"] == 1
+    assert [user["email"] for user in desk.get(f"{path}/Projects/new/users", "gil")["users"].values()] == [
+        "eve@example.org"
+    ]
+    assert desk.put(f"{path}/Projects/new", {"title": "Newer"}, "gil")["title"] == "Newer"
+    details = desk.get(f"{path}/Projects/new/devices/hidden/configurationDetails", "gil")
+    assert details["capabilities"] == {}
+    desks.succeed(desk.ask("DELETE", f"{path}/Projects/new/devices/hidden", "gil"))
+    desks.succeed(desk.ask("DELETE", f"{path}/Projects/new", "gil"))

@@ -21,6 +21,8 @@ OPERATOR = (200, 403, 403, 403, 403, 403, 404, 401)
 HUB_ADMIN = (200, 200, 403, 403, 403, 403, 404, 401)
 GROUP_ADMIN = (200, 200, 200, 403, 403, 403, 404, 401)
 MEMBER = (200, 200, 200, 403, 200, 403, 404, 401)
+#: Gil and Mia have lost their place in the hub with the group.
+HUB_ADMIN_OF_HISTORY = (200, 200, 404, 403, 404, 403, 404, 401)
 
 NEW = {"name": "new", "title": "New"}
 DEVICE = {"name": "device", "priority": 5}
@@ -46,9 +48,11 @@ WALK: Final[dict[tuple[str, str], tuple[object, tuple[int, ...]]]] = {
     ("GET", f"{HUB}/devices/device/bookings/{{booking}}"): (None, HUB_ADMIN),
     ("DELETE", f"{HUB}/devices/device/bookings/{{booking}}"): (None, HUB_ADMIN),
     ("POST", f"{HUB}/Groups"): (NEW, HUB_ADMIN),
+    ("GET", LAB): (None, GROUP_ADMIN),
     ("PUT", LAB): ({"title": "Lab"}, HUB_ADMIN),
     ("DELETE", LAB): (None, HUB_ADMIN),
     ("GET", f"{LAB}/jobs/all"): (None, HUB_ADMIN),
+    ("GET", f"{LAB}/analytics/system-usage?options=%7B%22allTime%22:true%7D"): (None, HUB_ADMIN),
     ("POST", f"{LAB}/users"): ({"add": []}, GROUP_ADMIN),
     ("POST", f"{LAB}/devices"): (DEVICE, HUB_ADMIN),
     ("DELETE", f"{LAB}/devices/device"): (None, HUB_ADMIN),
@@ -61,6 +65,7 @@ WALK: Final[dict[tuple[str, str], tuple[object, tuple[int, ...]]]] = {
     ("PUT", ONE): ({"title": "One"}, GROUP_ADMIN),
     ("DELETE", ONE): (None, GROUP_ADMIN),
     ("GET", f"{ONE}/jobs/all"): (None, GROUP_ADMIN),
+    ("GET", f"{ONE}/analytics/system-usage?options=%7B%22allTime%22:true%7D"): (None, GROUP_ADMIN),
     ("GET", f"{ONE}/users"): (None, GROUP_ADMIN),
     ("POST", f"{ONE}/users"): ({"add": []}, GROUP_ADMIN),
     ("GET", f"{ONE}/devices"): (None, MEMBER),
@@ -154,6 +159,43 @@ def test_administrators_see_the_jobs_of_who_was_removed(hub: Campus) -> None:
     assert [entry["id"] for entry in desk.get(f"{ONE}/jobs/all", "gil")] == [job.id]
     assert desk.get(f"/Jobs/{job.id}/v/1", "hue")["id"] == job.id
     desks.error(desk.ask("GET", f"{ONE}/Jobs/{job.id}/v/1", "mia"), 404, 3001)
+
+
+#: What can still be read of a group and its projects when they were deleted.
+HISTORY: Final = tuple(path for _, path in WALK if path.startswith(LAB) and ("/jobs/all" in path or "usage" in path))
+#: What is no more.
+LOST: Final = tuple(key for key in WALK if key[1].startswith(LAB) and key[1] not in HISTORY)
+
+
+@pytest.mark.parametrize("path", HISTORY, ids=lambda value: value.partition("?")[0].replace("/", " ").strip())
+def test_history_of_what_was_deleted_is_the_hub_admins(hub: Campus, path: str) -> None:
+    """Jobs and use of a deleted group and its projects; all else of it is gone for everybody."""
+    assert len(HISTORY) == 4
+    hub.desk.ask("DELETE", LAB, "hue")
+    seen = [hub.desk.ask("GET", path, who).status_code for who in PEOPLE]
+
+    assert dict(zip(PEOPLE, seen, strict=True)) == dict(zip(PEOPLE, HUB_ADMIN_OF_HISTORY, strict=True))
+
+
+@pytest.mark.parametrize(("method", "path"), LOST, ids=lambda value: value.replace("/", " ").strip())
+def test_only_history_is_left_of_what_was_deleted(hub: Campus, method: str, path: str) -> None:
+    """Whatever else is asked of a deleted group or project is not found, by its hub's administrator too."""
+    hub.desk.ask("DELETE", LAB, "hue")
+    body = WALK[method, path][0]
+
+    desks.error(hub.desk.ask(method, path, "root", **({} if body is None else {"json": body})), 404, 3001)
+    desks.error(hub.desk.ask(method, path, "hue", **({} if body is None else {"json": body})), 404, 3001)
+
+
+def test_the_group_admin_reads_the_history_of_the_groups_projects(hub: Campus) -> None:
+    """As long as the group is there; a member of a deleted project is told what they are told of any other."""
+    hub.desk.ask("DELETE", ONE, "hue")
+
+    assert hub.desk.get(f"{ONE}/jobs/all", "gil") == []
+    lost = desks.error(hub.desk.ask("GET", f"{ONE}/jobs/all", "mia"), 404, 3001)
+    never = desks.error(hub.desk.ask("GET", f"{LAB}/Projects/never/jobs/all", "gil"), 404, 3001)
+    assert "one" not in lost["message"]
+    assert "campus/lab/never" in never["message"]
 
 
 def test_only_the_operator_weighs_hubs(hub: Campus) -> None:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from chandelier import errors
+from chandelier import errors, sheets
 from chandelier.formats import rosters
 from chandelier.formats.rosters import Entry
 
@@ -59,6 +59,9 @@ def test_a_line_without_an_address_is_left_to_who_knows_addresses() -> None:
         (b"email,mail\na@example.org,b@example.org\n", "two columns"),
         (b"a@example.org,A,password,more\n", "Line 1 of the roster has 4 columns"),
         (b"email,name\na@example.org,A\nb@example.org,B,C\n", "Line 3"),
+        (b'a@example.org\n"b"@example.org\n', "Line 2 of the roster has a quote in a wrong place"),
+        (b'a@example.org\n"b@example.org\nc@example.org\n', "Line 2 of the roster has a quote"),
+        (b'a@example.org\n"b@example.org\nc@example.org"\n', "Line 2 of the roster has a quote that is not closed"),
         ("a@example.org,Zoë\n".encode("latin-1"), "UTF-8"),
     ],
 )
@@ -70,7 +73,32 @@ def test_what_is_no_roster_is_told(content: bytes, told: str) -> None:
 
 def test_what_is_written_can_be_read() -> None:
     """Commas and quotes in names too."""
-    text = rosters.write(["email", "name"], [["ann@example.org", 'Ann "A", Example']])
+    text = sheets.write(["email", "name"], [["ann@example.org", 'Ann "A", Example']])
 
     assert text.splitlines()[0] == "email,name"
     assert rosters.read(text.encode()) == [Entry(2, "ann@example.org", 'Ann "A", Example')]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        '"ann@example.org"',
+        "ann@example.org,",
+        "ann@example.org;bob@example.org",
+        "Ann <ann@example.org>",
+        "ann @example.org",
+        "ann@example.org\u200b",
+        "mailto:ann@example.org",
+        "“ann@example.org”",
+    ],
+)
+def test_an_address_is_a_bare_one(address: str) -> None:
+    """Whatever spreadsheets and mail programs leave around it is told, not made part of an account."""
+    with pytest.raises(errors.Invalid, match="bare address"):
+        rosters.check(address)
+
+
+@pytest.mark.parametrize("address", ["ann@example.org", "o'brien+lab@example.org", "zoë@example.org"])
+def test_a_bare_address_passes(address: str) -> None:
+    """Apostrophes are in names."""
+    rosters.check(address)

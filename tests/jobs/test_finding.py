@@ -17,6 +17,8 @@ from chandelier.jobs.finding import Page, Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Store, Transaction
+from chandelier.tenancy import network
+from chandelier.tenancy.network import ProjectId
 from factories import Town, a_job, a_place
 
 
@@ -164,6 +166,126 @@ def test_find_all_goes_through_every_page(town: Town, crowd: list[Job]) -> None:
     query = Query(limit=3)
 
     assert town.store.read(partial(finding.find_all, query=query)) == naive(crowd, query)
+
+
+def test_lists_of_projects_read_what_they_show(town: Town) -> None:
+    """However rare a state or a device is among the jobs of many projects and people."""
+
+    def work(tx: Transaction) -> list[Job]:
+        places = [a_place(tx, f"hub{number}", "g", "p") for number in range(70)]
+        many = [a_job(tx, town, State.COMPLETED, place=places[number % 3], who=town.bob) for number in range(60)]
+        rare = [
+            a_job(tx, town, state, place=places[number], device=device, who=who)
+            for number, state, device, who in (
+                (0, State.CANCELLED, town.device, town.ann),
+                (2, State.CANCELLED, town.hidden, town.bob),
+                (69, State.QUEUED, town.hidden, town.ann),
+            )
+        ]
+        return [*many, *rare]
+
+    jobs = town.store.write(work)
+    hidden, every = frozenset({town.hidden.id}), frozenset(job.project_id for job in jobs)
+    wide = every | {place.project_id for place in town.store.read(network.all_places)}
+    for projects in (every, wide, frozenset({jobs[0].project_id})):
+        for condition in (
+            {"states": frozenset({State.CANCELLED})},
+            {"states": frozenset({State.CANCELLED, State.QUEUED})},
+            {"device_ids": hidden},
+            {"device_ids": hidden, "states": frozenset({State.QUEUED, State.RUNNING})},
+            {"user_id": town.ann.user_id, "device_ids": hidden},
+            {"user_id": town.ann.user_id, "states": frozenset({State.CANCELLED})},
+        ):
+            query = Query(project_ids=projects, limit=2, **condition)
+            wanted = naive(jobs, query)
+            read = pages(town.store, query)
+            assert [job for page in read for job in page.jobs] == wanted
+            assert sum(page.read for page in read) == len(wanted)
+
+
+def test_jobs_of_a_user_outside_the_projects_are_not_read(town: Town) -> None:
+    """Who asks for a person's jobs in a hub does not read those that they have elsewhere."""
+
+    def work(tx: Transaction) -> tuple[list[Job], frozenset[ProjectId]]:
+        places = [a_place(tx, f"hub{number}", "g", "p") for number in range(30)]
+        jobs = [a_job(tx, town, State.COMPLETED, who=town.ann) for _ in range(40)]
+        jobs.append(a_job(tx, town, State.COMPLETED, who=town.ann, place=places[7]))
+        return jobs, frozenset(place.project_id for place in places)
+
+    jobs, projects = town.store.write(work)
+    page = look(town.store, Query(user_id=town.ann.user_id, project_ids=projects, limit=20))
+
+    assert (page.jobs, page.read) == ([jobs[-1]], 1)
+
+
+def multiply(tx: Transaction, crowd: list[Job]) -> None:
+    """Add thousands of jobs where the planner decides by their number."""
+    if tx.connection.dialect.name != "postgresql":
+        return
+    names = [column["name"] for column in sa.inspect(tx.connection).get_columns("jobs")]
+    others = {"id": "md5(id || n)::varchar(24)", "created": "created + n * 1000"}
+    values = ", ".join(others.get(name, name) for name in names)
+    series = f"SELECT {values} FROM jobs, generate_series(1, 300) AS n WHERE deleted IS NULL"
+    tx.execute(sa.text(f"INSERT INTO jobs ({', '.join(names)}) {series.replace(':', chr(92) + ':')}"))
+    tx.execute(sa.text("ANALYZE jobs"))
+    assert crowd
+
+
+def plans_of(town: Town, query: Query, prefix: str) -> list[list[str]]:
+    """Return how the database reads what the statements of a query read, each line of each plan."""
+    plans: list[list[str]] = []
+
+    def note(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith(("SELECT", "WITH")):
+            cursor.execute(f"{prefix} {statement}", parameters)
+            plans.append([str(row[-1]) for row in cursor.fetchall()])
+
+    def explain(tx: Transaction) -> None:
+        engine = tx.connection.engine
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            finding.find(tx, query)
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+    town.store.read(explain)
+    return plans
+
+
+@pytest.mark.parametrize(
+    ("condition", "columns"),
+    [
+        ((), ["project_id", "created"]),
+        (("state",), ["project_id", "device_id", "state"]),
+        (("device",), ["project_id", "device_id", "state"]),
+        (("device", "state"), ["project_id", "device_id", "state"]),
+    ],
+    ids=str,
+)
+def test_every_list_of_a_project_is_read_along_its_index(
+    town: Town, crowd: list[Job], condition: tuple[str, ...], columns: list[str]
+) -> None:
+    """On both databases, with no condition left to sift by: whoever's the jobs are, and however many there are."""
+    given: dict[str, dict[str, Any]] = {
+        "device": {"device_ids": frozenset({town.device.id})},
+        "state": {"states": frozenset({State.COMPLETED})},
+    }
+    more: dict[str, Any] = {name: value for each in condition for name, value in given[each].items()}
+    town.store.write(lambda tx: multiply(tx, crowd))
+    query = Query(project_ids=frozenset({town.home.project_id}), limit=5, **more)
+    embedded = town.store.database.embedded
+    plans = plans_of(town, query, "EXPLAIN QUERY PLAN" if embedded else "EXPLAIN")
+    *ranges, jobs, _tags = plans
+    leaps = ranges[:-1]
+
+    assert len(leaps) == (condition == ("state",)), plans
+    index = "ix_jobs_" + "_".join(columns)
+    fixed = " AND ".join(f"{column}=?" for column in columns if column != "created")
+    assert any(index in line and (fixed in line or not embedded) for line in ranges[-1]), plans
+    assert not any(words in line for line in ranges[-1] for words in ("SCAN jobs", "Seq Scan on jobs")), plans
+    for plan in leaps if embedded else ():
+        assert any(index in line and "project_id=? AND device_id=? AND state>?" in line for line in plan), plans
+    assert any("autoindex" in line or "pk_jobs" in line for line in jobs), plans
 
 
 @pytest.mark.parametrize(

@@ -183,9 +183,22 @@ def test_the_default_place_is_made_once(town: Town) -> None:
 
 
 def test_jobs_are_seen_by_their_owner_and_by_operators(town: Town) -> None:
-    """By nobody else, member of the same project or not."""
-    owner = town.ann.user_id
+    """By nobody else, member of the same project or not; by the owner while they have the project."""
+    owner, project_id = town.ann.user_id, town.home.project_id
 
-    assert access.may_act_on_job(town.ann, owner)
-    assert access.may_act_on_job(town.operator, owner)
-    assert not access.may_act_on_job(town.bob, owner)
+    def may() -> list[bool]:
+        people = (town.ann, town.operator, town.bob)
+        return [
+            town.store.read(partial(access.may_act_on_job, principal=who, owner=owner, project_id=project_id))
+            for who in people
+        ]
+
+    assert may() == [True, True, False]
+    town.store.write(lambda tx: members.remove(tx, town.home.spot, town.ann.email, after(1)))
+    assert may() == [False, True, False]
+
+
+def test_what_is_of_an_account_is_its_own(sqlite_town: Town) -> None:
+    """And the operator's."""
+    people = (sqlite_town.ann, sqlite_town.operator, sqlite_town.bob)
+    assert [access.owns(who, sqlite_town.ann.user_id) for who in people] == [True, True, False]

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who has which role where, and invitations."""
 
+from collections.abc import Callable
+
 import pytest
 
 from chandelier import errors
+from chandelier.store import Transaction
 from chandelier.tenancy import access, members, network, users
 from chandelier.tenancy.access import Role
 from chandelier.tenancy.members import Member
 from chandelier.tenancy.network import Spot
 from chandelier.tenancy.users import User
 from factories import NOW, Town, after
+
+EVE = "eve@example.org"
+Act = Callable[[Transaction], object]
 
 
 def spots(town: Town) -> dict[str, Spot]:
@@ -127,3 +133,57 @@ def test_administrators_are_known(town: Town) -> None:
     assert town.store.read(members.administrators) == {town.ann.user_id}
     town.store.write(lambda tx: members.remove(tx, spot, "ann@example.org", after(2)))
     assert town.store.read(members.administrators) == frozenset()
+
+
+def sign_up(tx: Transaction) -> User:
+    """Make Eve's account as the house does."""
+    user = users.create(tx, EVE, after(3))
+    members.welcome(tx, user, after(3))
+    return user
+
+
+def invite(tx: Transaction) -> None:
+    """Ask Eve into the annex."""
+    place = network.find(tx, "annex", "main", "main")
+    assert place is not None
+    members.add(tx, place.spot, EVE, after(2))
+
+
+def withdraw(tx: Transaction) -> None:
+    """Take back that she was asked."""
+    place = network.find(tx, "annex", "main", "main")
+    assert place is not None
+    members.remove(tx, place.spot, EVE, after(2))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "invited"),
+    [(invite, sign_up, False), (sign_up, invite, False), (withdraw, sign_up, True), (sign_up, withdraw, True)],
+)
+def test_an_account_and_its_invitation_do_not_miss_each_other(
+    crowded: Town, impatient: Town, first: Act, second: Act, invited: bool
+) -> None:
+    """Of two transactions that would not see what the other has not yet committed, one waits."""
+    if invited:
+        crowded.store.write(invite)
+
+    def work(tx: Transaction) -> None:
+        first(tx)
+        with pytest.raises(errors.Unavailable, match="lock timeout"):
+            impatient.store.write(second)
+
+    crowded.store.write(work)
+    impatient.store.write(second)
+    here = [(email, waiting) for email, _, waiting in listed(crowded, crowded.annex.spot) if email == EVE]
+    assert here == ([] if invited else [(EVE, False)])
+
+
+def test_invitations_of_others_do_not_wait(crowded: Town, impatient: Town) -> None:
+    """What is kept for one is an address."""
+
+    def work(tx: Transaction) -> None:
+        invite(tx)
+        impatient.store.write(lambda other: members.add(other, crowded.annex.spot, "carl@example.org", after(2)))
+
+    crowded.store.write(work)
+    assert {EVE, "carl@example.org"} <= {email for email, *_ in listed(crowded, crowded.annex.spot)}

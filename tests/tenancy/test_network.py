@@ -45,6 +45,47 @@ def test_groups_and_projects_are_listed_in_the_order_of_their_making(town: Town)
     assert len(under) == 4
 
 
+def test_what_was_deleted_is_found_by_its_names(town: Town) -> None:
+    """The newest, unless one of the names exists; also where the way to it has another node of that name now."""
+
+    def past(*names: str) -> Spot | None:
+        return town.store.read(lambda tx: network.past_spot(tx, *names))
+
+    def add(group: str, project: str, seconds: float) -> Spot:
+        def work(tx: Transaction) -> Spot:
+            above = network.spot(tx, "annex", group)
+            node = above.node if above else network.add_group(tx, town.annex.hub, group, after(seconds))
+            return Spot(town.annex.hub, node, network.add_project(tx, node, project, after(seconds)))
+
+        return town.store.write(work)
+
+    def remove(*names: str) -> None:
+        gone = spot(town, *names)
+        assert gone is not None
+        town.store.write(lambda tx: network.remove(tx, gone, after(9)))
+
+    for seconds in (1, 2):
+        last = add("g", "p", seconds)
+        remove("annex", "g", "p")
+    found = past("annex", "g", "p")
+    assert found is not None
+    assert (found.node.id, found.gone) == (last.node.id, True)
+    there = add("g", "p", 0)
+    assert past("annex", "g", "p") == there == spot(town, "annex", "g", "p")
+    assert not there.gone
+
+    remove("annex", "g")
+    assert spot(town, "annex", "g") is None
+    group = past("annex", "g")
+    assert group is not None
+    assert (group.node.id, group.gone) == (there.way[1].id, True)
+    add("g", "q", 5)
+    found = past("annex", "g", "p")
+    assert found is not None
+    assert (found.gone, found.way[1].id) == (True, there.way[1].id)
+    assert [past(*names) for names in (("x",), ("annex", "x"), ("annex", "g", "x"), ("ibm-q", "g"))] == [None] * 4
+
+
 @pytest.mark.parametrize("name", ["", "a" * 17, "A", "a b", "a-b", "\u00e9", "a_b", "a/b", "\u0661"])
 def test_names_of_groups_and_projects_keep_the_rule(town: Town, name: str) -> None:
     """The message names the field and the rule."""

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ledger is exact: its sums are those of the jobs, whatever is asked."""
 
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,13 +15,21 @@ from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Transaction
 from chandelier.tenancy import usage
+from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.usage import Entry, Selection, Sums
 from factories import ACCEPTED, NOW, Town, a_job, after, queued, reload
 
 DAY = timedelta(days=1)
 USERS, DEVICES, PROJECTS = ("u1", "u2"), ("d1", "d2"), ("p1", "p2")
 
-moments = st.integers(-40, 40).map(lambda hours: NOW + timedelta(hours=hours, milliseconds=hours))
+hours = st.integers(-40, 40) | st.integers(-2000, 2000)
+#: Also ends of days and of months: the first of them is the day 20512 = 641 * 32.
+MIDNIGHT = datetime(2026, 2, 28, tzinfo=UTC)
+moments = hours.map(lambda number: NOW + timedelta(hours=number, milliseconds=number)) | st.builds(
+    lambda days, milliseconds: MIDNIGHT + timedelta(days=days, milliseconds=milliseconds),
+    st.sampled_from([-32, -31, -1, 0, 1, 31, 32, 33]),
+    st.integers(-1, 1),
+)
 entries = st.builds(
     Entry,
     job_id=st.uuids().map(lambda value: value.hex[:24]),
@@ -29,7 +39,7 @@ entries = st.builds(
     device_id=st.sampled_from(DEVICES),
     executions=st.integers(0, 5),
     queue_ms=st.integers(0, 1000),
-    run_ms=st.integers(0, 1000),
+    run_ms=st.just(0) | st.integers(0, 1000),
     cost_ms=st.integers(0, 1000),
 )
 
@@ -73,6 +83,7 @@ def naive(found: list[Entry], selection: Selection, columns: tuple[str, ...]) ->
             old.queue_ms + entry.queue_ms,
             old.run_ms + entry.run_ms,
             old.cost_ms + entry.cost_ms,
+            old.ran + (entry.run_ms > 0),
         )
     return sums
 
@@ -106,7 +117,7 @@ def test_an_entry_is_written_once(town: Town) -> None:
     for _ in range(3):
         town.store.write(lambda tx: usage.record(tx, entry))
 
-    assert town.store.read(lambda tx: usage.total(tx, Selection())) == Sums(1, 1, 2, 3, 4)
+    assert town.store.read(lambda tx: usage.total(tx, Selection())) == Sums(1, 1, 2, 3, 4, 1)
 
 
 def ended(town: Town, job: Job) -> Sums:
@@ -115,7 +126,7 @@ def ended(town: Town, job: Job) -> Sums:
     now = reload(town.store, job)
     assert now.ended is not None
     begun = now.started or now.ended
-    assert sums.jobs == 1
+    assert (sums.jobs, sums.ran) == (1, 0 if now.started is None else 1)
     assert sums.queue_ms == (begun - now.created) / timedelta(milliseconds=1)
     assert sums.run_ms == (now.ended - begun) / timedelta(milliseconds=1)
     return sums
@@ -147,6 +158,16 @@ def test_every_end_of_a_job_is_in_the_ledger(town: Town, how: str) -> None:
     assert (sums.queue_ms, sums.run_ms) == ((2000, 3000) if ran else (5000, 0))
 
 
+def test_no_time_is_less_than_nothing(town: Town) -> None:
+    """Of jobs that are submitted in one moment, each is created a millisecond after the last; they may end sooner."""
+    for _ in range(3):
+        job = town.store.write(lambda tx: a_job(tx, town, State.VALIDATING))
+        town.store.write(lambda tx, job=job: records.advance(tx, job.id, (State.ERROR_VALIDATING_JOB,), after(0)))  # type: ignore[misc]
+
+    assert reload(town.store, job).created > after(0)
+    assert town.store.read(lambda tx: usage.total(tx, Selection())) == Sums(jobs=3)
+
+
 def test_a_move_that_fails_is_not_in_the_ledger(town: Town) -> None:
     """What is undone was never used."""
     job = queued(town)
@@ -158,3 +179,49 @@ def test_a_move_that_fails_is_not_in_the_ledger(town: Town) -> None:
     with pytest.raises(RuntimeError):
         town.store.write(work)
     assert town.store.read(lambda tx: usage.total(tx, Selection())) == Sums()
+
+
+def test_averages_are_those_of_the_jobs_that_have_such_a_time() -> None:
+    """Every job waits; one that never ran would only make the others look faster."""
+    sums = Sums(jobs=4, queue_ms=100, run_ms=90, ran=3)
+
+    assert (sums.average_run_ms, sums.average_queue_ms) == (30, 25)
+    assert (Sums().average_run_ms, Sums().average_queue_ms) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("selection", "columns", "tables"),
+    [
+        (Selection(), (), ["usage_project_months"]),
+        (Selection(), ("project_id",), ["usage_project_months"]),
+        (Selection(since=MIDNIGHT - timedelta(days=1)), (), ["usage_project_days", "usage_project_months"]),
+        (Selection(project_ids={ProjectId("p1")}), ("project_id", "day"), ["usage_project_days"]),
+        (Selection(), ("user_id",), ["usage_months"]),
+        (Selection(device_ids={"d1"}), (), ["usage_months"]),
+        (Selection(user_ids={"u1"}), ("day",), ["usage_days"]),
+        (
+            Selection(since=MIDNIGHT - timedelta(days=1), until=MIDNIGHT + timedelta(days=32, hours=1)),
+            ("user_id",),
+            ["usage", "usage_days", "usage_months"],
+        ),
+        (Selection(since=NOW, until=NOW + timedelta(hours=1)), (), ["usage"]),
+    ],
+    ids=str,
+)
+def test_long_times_are_read_from_few_rows(
+    town: Town, selection: Selection, columns: tuple[str, ...], tables: list[str]
+) -> None:
+    """Of the tables of sums the coarsest that can answer; of the entries only hours."""
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.extend(re.findall(r"FROM (\w+)", statement))
+
+    def work(tx: Transaction) -> None:
+        sa.event.listen(tx.connection, "before_cursor_execute", note)
+        usage.by(tx, selection, columns)
+        sa.event.remove(tx.connection, "before_cursor_execute", note)
+
+    town.store.read(work)
+
+    assert sorted(set(asked)) == tables

@@ -26,6 +26,7 @@ from chandelier.cli import (
     tokens,
     usage,
     users,
+    words,
 )
 
 app = typer.Typer(
@@ -68,7 +69,7 @@ def run() -> None:
     try:
         app(prog_name="chandelier")
     except errors.ChandelierError as failure:
-        print(f"chandelier: {failure.message}", file=sys.stderr)  # noqa: T201
+        print(f"chandelier: {words.said(failure.message)}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 

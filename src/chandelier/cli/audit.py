@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit log from the shell: which administrator did what, to what, when."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
-from chandelier.cli import folder, output, paths
+from chandelier.cli import effects, folder, output, paths
 
-if TYPE_CHECKING:
-    from chandelier.tenancy.audit import Act
+#: What the core calls otherwise than the shell.
+_NAMES: Final = {"priority": "share"}
 
 app = typer.Typer(help="Audit log: which administrator did what, to what, when.", no_args_is_help=True)
 
@@ -16,13 +17,19 @@ app = typer.Typer(help="Audit log: which administrator did what, to what, when."
 @app.command("log", epilog="Example: chandelier audit log lab --limit 20")
 def audit_log(
     path: Annotated[
-        str | None, typer.Argument(metavar="PATH", help="Only this hub, group or project, and what is in it.")
+        str | None,
+        typer.Argument(
+            metavar="PATH", help="Only this hub, group or project, and what is in it; also one that is removed."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", help="How many, the last first.", min=1, max=100_000)] = 50,
     data: folder.Data = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Show what administrators did, the last first; also to what has been removed since."""
+    """Show what administrators did, the last first.
+
+    Accounts, tokens and devices belong to no hub: their acts are shown without PATH only.
+    """
     from chandelier.tenancy import audit
 
     wanted = None if path is None else "/".join(paths.split(path))
@@ -34,23 +41,30 @@ def audit_log(
             "who": act.who,
             "act": act.act,
             "path": act.path,
-            "before": act.before,
-            "after": act.after,
+            "before": _named(act.before),
+            "after": _named(act.after),
         }
         for act in acts
     ]
-    shown = [
-        {"at": row["at"], "who": row["who"], "act": row["act"], "path": row["path"], "change": _change(act)}
-        for row, act in zip(rows, acts, strict=True)
-    ]
+    shown = [{key: row[key] for key in ("at", "who", "act", "path")} | {"change": _change(row)} for row in rows]
     output.show_table(shown, as_json=as_json, document=rows)
 
 
-def _change(act: "Act") -> str:
-    """Return what changed, like `priority 1000 > 3000`; what became of nothing or nothing, as it is."""
-    old, new = act.before or {}, act.after or {}
+def _named(facts: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return facts by the names that the shell has for them."""
+    return None if facts is None else {_NAMES.get(name, name): value for name, value in facts.items()}
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    """Return what changed, like `share 1000 > 3000`; what became of nothing or nothing, as it is."""
+    old, new = row["before"] or {}, row["after"] or {}
     parts = []
     for name in old | new:
-        values = [output.cell(facts.get(name)) for facts in (old, new) if facts]
+        values = [_cell(facts.get(name)) for facts in (old, new) if facts]
         parts.append(f"{name} {' > '.join(dict.fromkeys(values))}")
-    return ", ".join(parts)
+    return "; ".join(parts)
+
+
+def _cell(value: Any) -> str:
+    """Return a value as people read it; of a long list its beginning."""
+    return effects.few(value) if isinstance(value, list) and value else output.cell(value)

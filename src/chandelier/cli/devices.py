@@ -94,7 +94,8 @@ def device_add(
         sets = ", ".join(snapshots.SETS)
         raise errors.Invalid(f"Give a name and its --snapshot, or one --set of {sets}.", 1001)
     with folder.opened(data) as store:
-        added = setup.add_devices(store, folder.settings(data), chosen, folder.now())
+        by = folder.by()
+        added = setup.add_devices(store, folder.settings(data), chosen, by.now, who=by.who)
     rows = [{"name": device.name, "qubits": device.qubits, "snapshot": chosen[device.name]} for device in added]
     output.show_table(rows, as_json=as_json)
 

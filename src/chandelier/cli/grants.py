@@ -1,19 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grants from the shell: who has which device, with what share and within what limits."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
 from chandelier import errors
-from chandelier.cli import folder, output, paths, queue, shares
+from chandelier.cli import effects, folder, limits, output, paths, queue, shares
 
 if TYPE_CHECKING:
     from chandelier.devices import Device
     from chandelier.store import Transaction
     from chandelier.tenancy.grants import Grant, Limits
     from chandelier.tenancy.network import Spot
+
+_LIMITS: Final = (
+    "max_shots",
+    "max_experiments",
+    "open_pulse",
+    "pulse_qubits",
+    "pulse_channels",
+    "max_running",
+    "max_pending",
+)
 
 app = typer.Typer(help="Grants: who has which device, with what share and limits.", no_args_is_help=True)
 
@@ -70,23 +81,32 @@ def grant_set(
     from chandelier.tenancy.grants import Limits
 
     pulses = None if open_pulse is None else open_pulse is Switch.ON
-    limits = Limits(max_shots, max_experiments, pulses, pulse_qubits, pulse_channels, max_running, max_pending)
-
+    wanted = Limits(max_shots, max_experiments, pulses, pulse_qubits, pulse_channels, max_running, max_pending)
     slots = folder.settings(data).runners
 
-    def work(tx: "Transaction") -> "tuple[Grant, shares.Change, shares.Foreseen]":
+    def work(tx: "Transaction") -> "tuple[_Outcome, shares.Foreseen]":
         spot = paths.get(tx, path)
         over = paths.above(spot)
         ahead = queue.outlook(tx, slots, over) if dry_run else []
-        granted, change = _set(tx, spot, device, share, limits, forget=no_limits, above=above)
-        return granted, change, shares.foreseen(tx, slots, over, ahead)
+        done = _set(tx, spot, device, share, wanted, forget=no_limits, above=above)
+        return done, shares.foreseen(tx, slots, over, ahead)
 
     with folder.opened(data) as store:
-        granted, change, ahead = folder.write(store, work, dry_run=dry_run)
-    document = {"path": path.strip("/"), "device": device} | _facts(granted)
-    known = ", ".join(f"{name} {output.cell(value)}" for name, value in _facts(granted).items() if value is not None)
-    sentence = f"{document['path']} has {device}: {known}"
-    shares.report(document, sentence, change, dry_run, as_json=as_json, ahead=ahead)
+        done, ahead = folder.write(store, work, dry_run=dry_run)
+    last = done.steps[-1]
+    document = {"path": last["path"], "device": device} | (last["after"] or {})
+    document |= {"changes": done.steps, "remarks": done.remarks} | done.jobs
+    told = [_told(step) for step in done.steps]
+    shares.report(
+        document,
+        "\n".join(told),
+        done.change,
+        dry_run,
+        as_json=as_json,
+        hint="\n".join(f"Note: {remark}" for remark in done.remarks),
+        effects=[effects.told_jobs(done.jobs)],
+        ahead=ahead,
+    )
 
 
 @app.command("remove", epilog="Example: chandelier grant remove lab/students ibmq_manila --dry-run")
@@ -97,66 +117,148 @@ def grant_remove(
     dry_run: folder.DryRun = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Take a device from a hub, group or project, and so from all in it; jobs that run go on."""
+    """Take a device from a hub, group or project, and so from all in it; jobs that wait or run there go on."""
     from chandelier import devices
     from chandelier.tenancy import acts
 
-    def work(tx: "Transaction") -> shares.Change:
+    def work(tx: "Transaction") -> tuple[str, dict[str, Any], shares.Change]:
         spot, taken = paths.get(tx, path), devices.get(tx, device)
-        before = shares.of(tx, paths.above(spot), taken)
+        before, concerned = shares.of(tx, paths.above(spot), taken), effects.of(tx, spot, taken)
         acts.withdraw(tx, folder.by(), spot, taken)
-        return before, shares.of(tx, paths.above(spot), taken)
+        return spot.path, concerned, (before, shares.of(tx, paths.above(spot), taken))
 
     with folder.opened(data) as store:
-        change = folder.write(store, work, dry_run=dry_run)
-    document = {"path": path.strip("/"), "device": device, "removed": True}
-    shares.report(document, f"{device} is taken from {document['path']}", change, dry_run, as_json=as_json)
+        where, concerned, change = folder.write(store, work, dry_run=dry_run)
+    document = {"path": where, "device": device, "removed": not dry_run} | concerned
+    told = effects.told(concerned, f"can use {device} there no more")
+    shares.report(document, f"{device} is taken from {where}", change, dry_run, as_json=as_json, effects=told)
 
 
-@app.command("list", epilog="Example: chandelier grant list lab/students")
+@app.command(
+    "list",
+    epilog="Example: chandelier grant list lab/students\n\n"
+    "Where a limit comes from: chandelier grant show lab/students ibmq_manila",
+)
 def grant_list(path: paths.AnyPath, data: folder.Data = None, as_json: output.AsJson = False) -> None:
-    """List the devices of a hub, group or project, with the shares and limits that were set there."""
+    """List the devices of a hub, group or project, with its shares and with the limits that count there.
+
+    The least counts of what is set here, of what is set above and of what the device does; in brackets is what is set
+    here to no purpose. A device is usable where all above have it too.
+    """
     from chandelier import devices
     from chandelier.tenancy import grants
 
     def work(tx: "Transaction") -> list[dict[str, Any]]:
         spot = paths.get(tx, path)
         granted = {each.device_id: each for each in grants.of_nodes(tx, [spot.node.id])}
-        return [
-            {"device": device.name} | _facts(granted[device.id], _percent(tx, spot, device))
-            for device in devices.list_(tx)
-            if device.id in granted
-        ]
+        rows = []
+        for device in devices.list_(tx):
+            if device.id in granted:
+                least = limits.effective(tx, spot, device)
+                row = {"device": device.name} | _facts(granted[device.id], _percent(tx, spot, device))
+                row |= {"usable": least is not None, "effective": least and limits.facts(least)}
+                rows.append(row)
+        return rows
 
     with folder.opened(data) as store:
         rows = store.read(work)
-    output.show_table([row | {"percent": f"{row['percent']:.2f} %"} for row in rows], as_json=as_json, document=rows)
+    shown = [
+        {"device": row["device"], "usable": row["usable"], "share": row["share"], "percent": f"{row['percent']:.2f} %"}
+        | limits.cells({name: row[name] for name in _LIMITS}, row["effective"])
+        for row in rows
+    ]
+    output.show_table(_filled(shown), as_json=as_json, document=rows)
+
+
+@app.command("show", epilog="Example: chandelier grant show lab/students/qc2026 ibmq_manila")
+def grant_show(
+    path: paths.AnyPath, device: DeviceName, data: folder.Data = None, as_json: output.AsJson = False
+) -> None:
+    """Show what may be done with a device somewhere, and what is set where on the way down to it."""
+    from chandelier import devices
+    from chandelier.tenancy.grants import Limits
+
+    def work(tx: "Transaction") -> tuple[list[dict[str, Any]], dict[str, Any] | None, list[str]]:
+        spot, wanted = paths.get(tx, path), devices.get(tx, device)
+        rows: list[dict[str, Any]] = [{"at": wanted.name, "share": None} | limits.facts(limits.of_device(wanted))]
+        for node, grant in limits.way(tx, spot, wanted):
+            own = limits.facts(Limits()) if grant is None else limits.facts(grant.limits)
+            rows.append({"at": node.path, "share": grant and grant.priority} | own)
+        least = limits.effective(tx, spot, wanted)
+        return rows, None if least is None else limits.facts(least), limits.remarks(tx, spot, wanted)
+
+    with folder.opened(data) as store:
+        rows, least, remarks = store.read(work)
+    where = path.strip("/")
+    document = {"path": where, "device": device, "usable": least is not None, "effective": least, "levels": rows}
+    last = {"at": "what counts", "share": None} | least if least is not None else None
+    output.show_table([*rows, *([last] if last else [])], as_json=as_json, document=document | {"remarks": remarks})
+    if not as_json:
+        missing = [row["at"] for row in rows[1:] if row["share"] is None]
+        notes = [f"{each} has no {device}, so it cannot be used in {where}" for each in missing] or remarks
+        typer.echo("".join(f"Note: {note}\n" for note in notes), nl=False)
+
+
+class _Outcome(NamedTuple):
+    """What came of a grant: each place where something changed, the shares before and after, and what to know of it."""
+
+    steps: list[dict[str, Any]]
+    change: shares.Change
+    remarks: list[str]
+    jobs: dict[str, int]
 
 
 def _set(
-    tx: "Transaction", spot: "Spot", name: str, share: int | None, limits: "Limits", *, forget: bool, above: bool
-) -> "tuple[Grant, shares.Change]":
-    """Grant a device; return the grant, and the shares before and after."""
+    tx: "Transaction", spot: "Spot", name: str, share: int | None, wanted: "Limits", *, forget: bool, above: bool
+) -> _Outcome:
+    """Grant a device, and with `above` to those above that lack it; tell what changed, the highest first."""
     from chandelier import devices
     from chandelier.tenancy import acts, grants
 
     device = devices.get(tx, name)
     over = paths.above(spot)
+    steps = []
     if over is not None and grants.find(tx, over.node.id, device.id) is None:
         if not above:
             raise errors.NotFound(
                 f"{over.path} has no device {name!r} to give to {spot.path}. Grant it there first, or add --above.",
                 3100,
             )
-        _set(tx, over, name, None, grants.Limits(), forget=False, above=True)
+        steps = _set(tx, over, name, None, grants.Limits(), forget=False, above=True).steps
     before = shares.of(tx, over, device)
     old = grants.find(tx, spot.node.id, device.id)
     if share is None:
         share = 1000 if old is None else old.priority
     if old is not None and not forget:
-        limits = _changed(old.limits, limits)
-    new = acts.grant(tx, folder.by(), spot, device, share, limits)
-    return new, (before, shares.of(tx, over, device))
+        wanted = _changed(old.limits, wanted)
+    new = acts.grant(tx, folder.by(), spot, device, share, wanted)
+    step = {"path": spot.path, "device": name, "before": None if old is None else _facts(old), "after": _facts(new)}
+    concerned = effects.of(tx, spot, device)
+    jobs = {key: concerned[key] for key in ("jobs_waiting", "jobs_running")}
+    return _Outcome([*steps, step], (before, shares.of(tx, over, device)), limits.remarks(tx, spot, device), jobs)
+
+
+def _told(step: Mapping[str, Any]) -> str:
+    """Return what changed at one place, like `lab has manila: share 1000, max-shots 4096 (was 8192)`."""
+    old, new = step["before"] or {}, step["after"]
+    facts = []
+    for name, value in new.items():
+        was = old.get(name)
+        if value is None and was is None:
+            continue
+        now = "no limit" if value is None else output.cell(value)
+        changed = bool(old) and was != value
+        facts.append(
+            f"{name.replace('_', '-')} {now}"
+            + (f" (was {'no limit' if was is None else output.cell(was)})" if changed else "")
+        )
+    return f"{step['path']} {'has' if old else 'gets'} {step['device']}: {', '.join(facts)}"
+
+
+def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows for a table without the limits that nobody has."""
+    empty = {name for name in _LIMITS if all(row[name] == "-" for row in rows)}
+    return [{name: value for name, value in row.items() if name not in empty} for row in rows]
 
 
 def _changed(old: "Limits", new: "Limits") -> "Limits":

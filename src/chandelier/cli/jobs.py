@@ -71,9 +71,17 @@ def job_cancel(
 ) -> None:
     """Cancel a job that has not ended, also while it runs."""
     from chandelier.jobs import outcomes, records
+    from chandelier.tenancy import acts, network
+
+    def work(tx: "Transaction") -> bool:
+        by, job = folder.by(), records.get(tx, job_id)
+        cancelled = outcomes.cancel(tx, job, by.now)
+        if cancelled:
+            acts.cancel_job(tx, by, network.get(tx, job.project_id).spot, job.id)
+        return cancelled
 
     with folder.opened(data) as store:
-        cancelled = store.write(lambda tx: outcomes.cancel(tx, records.get(tx, job_id), folder.now()))
+        cancelled = store.write(work)
     text = f"{job_id} is cancelled" if cancelled else f"{job_id} had ended before"
     output.show({"id": job_id, "cancelled": cancelled}, text, as_json=as_json)
     if not cancelled:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one way to print: a text or a table for people, JSON for scripts."""
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,8 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+
+from chandelier import sheets
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -42,9 +43,7 @@ def show_table(rows: Sequence[Mapping[str, Any]], *, as_json: bool, document: An
 
 def show_csv(heads: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Print rows as comma-separated values under their heads."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([row[head] for head in heads] for row in rows)
+    typer.echo(sheets.write(heads, rows), nl=False)
     sys.stdout.flush()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from chandelier import errors
-from chandelier.cli import folder, output, paths, shares
+from chandelier.cli import effects, folder, output, paths, shares
 
 if TYPE_CHECKING:
     from chandelier.store import Transaction
@@ -33,7 +33,7 @@ Description = Annotated[str, typer.Option(help="What it is for.")]
 NewTitle = Annotated[str | None, typer.Option("--title", help="The name that people read.")]
 NewDescription = Annotated[str | None, typer.Option("--description", help="What it is for.")]
 Within = Annotated[str | None, typer.Argument(metavar="PATH", help="Only those in this hub or group.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure; scripts must say it.")]
 
 
 def noun(level: "Level", about: str) -> typer.Typer:
@@ -119,7 +119,8 @@ def _add(
     percent = shares.percentages(change[1])[spot.path]
     document = {"path": spot.path, "title": spot.node.title, "share": spot.node.priority, "percent": percent}
     sentence = f"{spot.path} is added with share {spot.node.priority}, {percent:.2f} % among its siblings"
-    hint = f"Next: chandelier grant set {spot.path} DEVICE, and {_NEXT[level].format(path=spot.path)}"
+    above = " --above" if names else ""
+    hint = f"Next: chandelier grant set {spot.path} DEVICE{above}, and {_NEXT[level].format(path=spot.path)}"
     shares.report(document, sentence, change, dry_run, as_json=as_json, hint=hint)
 
 
@@ -135,20 +136,33 @@ def _added(tx: "Transaction", above: "Spot | None", name: str, facts: Mapping[st
 def _remove(level: "Level", path: str, data: Path | None, *, yes: bool, dry_run: bool, as_json: bool) -> None:
     from chandelier.tenancy import acts
 
-    def work(tx: "Transaction") -> tuple[str, shares.Change]:
+    def work(tx: "Transaction") -> tuple[str, dict[str, Any], shares.Change]:
         spot = paths.get(tx, path, level)
-        before = shares.of(tx, paths.above(spot))
+        before, concerned = shares.of(tx, paths.above(spot)), effects.of(tx, spot)
         sentence = f"{spot.path} is removed{_contents(tx, spot)}; its jobs and its usage are kept"
         acts.remove(tx, folder.by(), spot)
-        return sentence, (before, shares.of(tx, paths.above(spot)))
+        return sentence, concerned, (before, shares.of(tx, paths.above(spot)))
 
     with folder.opened(data) as store:
-        # Somebody may be there to be asked; a script is not.
-        if sys.stdin.isatty() and not (yes or dry_run):
-            sentence, _ = folder.write(store, work, dry_run=True)
-            typer.confirm(f"{sentence}. Go on?", abort=True)
-        sentence, change = folder.write(store, work, dry_run=dry_run)
-    shares.report({"path": path.strip("/"), "removed": True}, sentence, change, dry_run, as_json=as_json)
+        if not (yes or dry_run):
+            _confirm(*folder.write(store, work, dry_run=True)[:2])
+        sentence, concerned, change = folder.write(store, work, dry_run=dry_run)
+    document = {"path": path.strip("/"), "removed": not dry_run} | concerned
+    told = effects.told(concerned, _LOSING)
+    shares.report(document, sentence, change, dry_run, as_json=as_json, effects=told)
+
+
+#: What people lose with a hub, group or project.
+_LOSING: Final = "lose their role there"
+
+
+def _confirm(sentence: str, concerned: Mapping[str, Any]) -> None:
+    """Ask whether to go on; a script, whom nobody can ask, must have said so."""
+    if not sys.stdin.isatty():
+        raise errors.Invalid(f"{sentence.partition(';')[0]} only if you say so: add --yes, or first --dry-run.", 1001)
+    for line in (f"{sentence}:", *(f"  {effect}" for effect in effects.told(concerned, _LOSING))):
+        typer.echo(line, err=True)
+    typer.confirm("Go on?", abort=True, err=True)
 
 
 def _contents(tx: "Transaction", spot: "Spot") -> str:
@@ -156,9 +170,9 @@ def _contents(tx: "Transaction", spot: "Spot") -> str:
     inside = paths.inside(tx, spot)
     if not inside:
         return ""
-    projects = sum(len(paths.inside(tx, below)) for below in inside)
-    counts = [f"{len(inside)} {_BELOW[spot.level]}{'s'[: len(inside) != 1]}"]
-    counts += [f"{projects} project{'s'[: projects != 1]}"] if spot.level == "hub" else []
+    counts = [effects.counted(len(inside), _BELOW[spot.level])]
+    if spot.level == "hub":
+        counts.append(effects.counted(sum(len(paths.inside(tx, below)) for below in inside), "project"))
     return f" with {' and '.join(counts)}"
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shares from the shell: how much of the devices' time each hub, group and project is due."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -117,13 +117,15 @@ def report(
     *,
     as_json: bool,
     hint: str = "",
+    effects: Iterable[str] = (),
     ahead: Foreseen = (),
 ) -> None:
     """Tell what was done, or, after a dry run, what would become of every sibling's share and next job.
 
     Args:
         sentence: What the command does, without a full stop.
-        hint: What to do next.
+        hint: What to do next, or what else should be known.
+        effects: What will happen to whom, told after a dry run.
     """
     rows = _compared(change)
     if as_json:
@@ -133,11 +135,24 @@ def report(
     if not dry_run:
         typer.echo(f"{sentence}\n{hint}".rstrip())
         return
-    output.show_table([{key: _percent(key, value) for key, value in row.items()} for row in rows], as_json=False)
+    output.show_table(
+        [{_HEADS[key]: _percent(key, value) for key, value in row.items()} for row in rows], as_json=False
+    )
     if ahead:
         typer.echo("The next job of each who waits:")
         output.show_table(ahead, as_json=False)
-    typer.echo(f"Nothing is changed. Without --dry-run: {sentence}")
+    told = "".join(f"\n  {effect}" for effect in effects)
+    typer.echo(f"Nothing is changed. Without --dry-run: {sentence}{told}\n{hint if told else ''}".rstrip())
+
+
+#: What the columns of a comparison are called in a table.
+_HEADS: Final = {
+    "path": "path",
+    "share_before": "share before",
+    "percent_before": "of siblings before",
+    "share_after": "share after",
+    "percent_after": "of siblings after",
+}
 
 
 def _percent(key: str, value: Any) -> Any:

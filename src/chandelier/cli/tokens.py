@@ -19,12 +19,10 @@ def token_issue(
     as_json: output.AsJson = False,
 ) -> None:
     """Make another API token for a user and print it, once."""
-    from chandelier.tenancy import users
+    from chandelier.tenancy import acts
 
     with folder.opened(data) as store:
-        text, token = store.write(
-            lambda tx: users.issue(tx, accounts.named(tx, email).id, "api", folder.now(), name=name)
-        )
+        text, token = store.write(lambda tx: acts.issue_token(tx, folder.by(), accounts.named(tx, email), name))
     output.show({"id": token.id, "token": text}, f"{token.id}\nAPI token, shown only now: {text}", as_json=as_json)
 
 
@@ -35,10 +33,10 @@ def token_revoke(
     as_json: output.AsJson = False,
 ) -> None:
     """End an API token and every login made with it, at once."""
-    from chandelier.tenancy import users
+    from chandelier.tenancy import acts
 
     with folder.opened(data) as store:
-        token = store.write(lambda tx: users.revoke(tx, token_id, folder.now()))
+        token = store.write(lambda tx: acts.revoke_token(tx, folder.by(), token_id))
     output.show({"id": token.id, "revoked": True}, f"{token.id} is revoked", as_json=as_json)
 
 

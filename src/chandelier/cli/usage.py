@@ -2,18 +2,20 @@
 """Usage from the shell: what was run, by whom, where, when."""
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from chandelier import errors
-from chandelier.cli import folder, output, paths
+from chandelier.cli import folder, moments, output, paths
 
 if TYPE_CHECKING:
     from chandelier.store import Transaction
+    from chandelier.tenancy.network import ProjectId
     from chandelier.tenancy.usage import Sums
 
 app = typer.Typer(help="Usage: what was run, by whom, where and when.", no_args_is_help=True)
@@ -44,13 +46,6 @@ Keys = Annotated[
     list[Key] | None,
     typer.Option("--by", metavar="|".join(Key), help="Sum by this; may be given several times. Default: project."),
 ]
-From = Annotated[
-    str | None,
-    typer.Option("--from", metavar="WHEN", help="First day, like 2026-03-01, or moment, like 2026-03-01T12:00. UTC."),
-]
-To = Annotated[
-    str | None, typer.Option("--to", metavar="WHEN", help="Last day (all of it counts), or the moment to end before.")
-]
 
 
 @app.command(
@@ -59,9 +54,11 @@ To = Annotated[
     "For a spreadsheet: chandelier usage report --by project --by day --csv > usage.csv",
 )
 def usage_report(
-    path: Annotated[str | None, typer.Argument(metavar="PATH", help="Only this hub, group or project.")] = None,
-    since: From = None,
-    until: To = None,
+    path: Annotated[
+        str | None, typer.Argument(metavar="PATH", help="Only this hub, group or project; also one that is removed.")
+    ] = None,
+    since: moments.From = None,
+    until: moments.To = None,
     by: Keys = None,
     data: folder.Data = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of text.")] = False,
@@ -74,15 +71,19 @@ def usage_report(
     if as_csv and as_json:
         raise errors.Invalid("Give --csv or --json, not both.", 1001)
     keys = list(dict.fromkeys(by or [Key.PROJECT]))
-    start, end = _moment("--from", since, last=False), _moment("--to", until, last=True)
+    start, end = moments.span(since, until)
     with folder.opened(data) as store:
-        sums = store.read(lambda tx: _summed(tx, path, start, end, keys))
+        sums, gone = store.read(lambda tx: (_summed(tx, path, start, end, keys), path is not None and _gone(tx, path)))
     rows = [dict(zip(keys, labels, strict=True)) | _facts(sums[labels]) for labels in sorted(sums)]
     total = _facts(_together(sums.values()))
     if as_csv:
         output.show_csv([*keys, *total], rows)
         return
+    if gone and not as_json:
+        typer.echo(f"{(path or '').strip('/')} (removed)")
     document = {
+        "path": path and path.strip("/"),
+        "removed": gone,
         "from": output.time(start),
         "to": output.time(end),
         "by": keys,
@@ -93,27 +94,13 @@ def usage_report(
     output.show_table([*rows, last] if rows else [], as_json=as_json, document=document)
 
 
-def _moment(option: str, text: str | None, *, last: bool) -> datetime | None:
-    """Return the moment that a text means; of a day its beginning or, if it is the last one, its end."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise errors.Invalid(
-            f"{option} is {text!r}; write a day like 2026-03-01 or a moment like 2026-03-01T12:00.", 1001
-        ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment + timedelta(days=1) if last and len(text) <= len("2026-03-01") else moment
-
-
 def _summed(
     tx: "Transaction", path: str | None, since: datetime | None, until: datetime | None, keys: list[Key]
 ) -> "dict[tuple[str, ...], Sums]":
     """Return the sums by what people call each key."""
-    from chandelier.tenancy import network, usage
+    from chandelier.tenancy import usage
 
-    project_ids = None if path is None else network.projects_under(tx, paths.get(tx, path))
+    project_ids = None if path is None else _projects(tx, path)
     selection = usage.Selection(since=since, until=until, project_ids=project_ids)
     columns = tuple(dict.fromkeys(_COLUMNS[key] for key in keys))
     names = {key: _naming(tx, key) for key in keys}
@@ -124,10 +111,34 @@ def _summed(
     return {labels: _together(each) for labels, each in found.items()}
 
 
+def _projects(tx: "Transaction", path: str) -> "frozenset[ProjectId]":
+    """Return the projects that used something and have, or had, a path, or are or were in what has it.
+
+    Raises:
+        errors.NotFound: Nothing has, or ever had, the path.
+    """
+    from chandelier.tenancy import network, usage
+
+    names = tuple(paths.split(path))
+    if network.past_spot(tx, *names) is None:
+        paths.get(tx, path)  # says which part of it is missing
+    used = (network.get(tx, project_id) for (project_id,) in usage.by(tx, usage.Selection(), ("project_id",)))
+    return frozenset(
+        place.project_id for place in used if tuple(node.name for node in place.spot.way)[: len(names)] == names
+    )
+
+
+def _gone(tx: "Transaction", path: str) -> bool:
+    """Tell whether what had a path is removed, and nothing else has it."""
+    from chandelier.tenancy import network
+
+    return network.spot(tx, *paths.split(path)) is None
+
+
 def _naming(tx: "Transaction", key: Key) -> Callable[[Any], str]:
     """Return the function from what the ledger has for a key to what people call it."""
     from chandelier import devices
-    from chandelier.tenancy import network, users
+    from chandelier.tenancy import users
 
     if key is Key.DAY:
         return lambda day: (date(1970, 1, 1) + timedelta(days=day)).isoformat()
@@ -136,13 +147,28 @@ def _naming(tx: "Transaction", key: Key) -> Callable[[Any], str]:
         return lambda user_id: emails[user_id]
     if key is Key.DEVICE:
         return functools.cache(lambda device_id: devices.get_by_id(tx, device_id).name)
-    depth = [Key.HUB, Key.GROUP, Key.PROJECT].index(key) + 1
+    return _places(tx, [Key.HUB, Key.GROUP, Key.PROJECT].index(key) + 1)
 
-    @functools.cache
-    def named(project_id: str) -> str:
+
+def _places(tx: "Transaction", depth: int) -> Callable[[Any], str]:
+    """Return the function from a project to the path of its hub, group or itself; what is removed is marked.
+
+    Of several that had one path each is marked with the time when it was removed.
+    """
+    from chandelier.tenancy import network, usage
+
+    paths_of: dict[str, tuple[str, str, datetime | None]] = {}
+    for (project_id,) in usage.by(tx, usage.Selection(), ("project_id",)):
         way = network.get(tx, project_id).spot.way[:depth]
-        path = "/".join(node.name for node in way)
-        return f"{path} (removed)" if any(node.deleted for node in way) else path
+        ended = min((node.deleted for node in way if node.deleted is not None), default=None)
+        paths_of[project_id] = ("/".join(node.name for node in way), way[-1].id, ended)
+    removed = Counter(path for path, _, ended in set(paths_of.values()) if ended is not None)
+
+    def named(project_id: str) -> str:
+        path, _, ended = paths_of[project_id]
+        if ended is None:
+            return path
+        return f"{path} (removed)" if removed[path] == 1 else f"{path} (removed {output.time(ended)})"
 
     return named
 
@@ -155,7 +181,7 @@ def _together(many: "Iterable[Sums]") -> "Sums":
 
 
 def _facts(sums: "Sums") -> dict[str, Any]:
-    """Return sums as people read them: seconds, and averages over the jobs."""
+    """Return sums as people read them: seconds, and averages over the jobs; of the runs over those that ran."""
     jobs = sums.jobs or 1
     return {
         "jobs": sums.jobs,
@@ -164,5 +190,5 @@ def _facts(sums: "Sums") -> dict[str, Any]:
         "run_seconds": sums.run_ms / 1000,
         "device_seconds": sums.cost_ms / 1000,
         "average_queue_seconds": round(sums.queue_ms / jobs / 1000, 3),
-        "average_run_seconds": round(sums.run_ms / jobs / 1000, 3),
+        "average_run_seconds": round(sums.run_ms / (sums.ran or 1) / 1000, 3),
     }

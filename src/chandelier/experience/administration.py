@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from chandelier import devices, errors
 from chandelier.devices import Device
-from chandelier.experience import filters, hubdocuments, shelf
+from chandelier.experience import bodies, filters, hubdocuments, shelf
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
@@ -54,6 +54,15 @@ def get_hub(call: Call, spot: Spot) -> Json:
     return Json(hubdocuments.hub(spot.hub, tree, granted(call.tx, nodes), members.list_of(call.tx, nodes)))
 
 
+def get_group(call: Call, spot: Spot) -> Json:
+    """Return a group with its projects, devices and people, in the style of `get_hub`."""
+    around, projects = network.groups_of(call.tx, spot.hub), network.projects_of(call.tx, spot.node)
+    under = [spot, *(Spot(spot.hub, spot.group, project) for project in projects)]
+    # The shares are told among all groups of the hub.
+    given = granted(call.tx, [*under, *(Spot(spot.hub, group) for group in around if group.id != spot.node.id)])
+    return Json(hubdocuments.group(spot, around, projects, given, members.list_of(call.tx, under)))
+
+
 def get_users(call: Call, spot: Spot) -> Json:
     """Return who has, or had, which role in a hub. Source: protocol 13, `GET /Network/{hub}/users`."""
     tree = groups(call.tx, spot.hub)
@@ -82,14 +91,14 @@ def list_acts(call: Call, spot: Spot) -> Json:
 
 def add_group(tx: Transaction, call: Call, spot: Spot) -> Document:
     """Add a group to a hub. Source: seed 001, `POST …/Groups`."""
-    asked = call.json(Addition)
+    asked = bodies.read(call, Addition)
     made = acts.add_group(tx, by(call), spot, asked.name, **_facts(asked))
     return hubdocuments.made(made, network.groups_of(tx, spot.hub))
 
 
 def add_project(tx: Transaction, call: Call, spot: Spot) -> Document:
     """Add a project to a group. Source: seed 001, `POST …/Projects`."""
-    asked = call.json(Addition)
+    asked = bodies.read(call, Addition)
     made = acts.add_project(tx, by(call), spot, asked.name, **_facts(asked))
     return hubdocuments.made(made, network.projects_of(tx, spot.node))
 
@@ -99,7 +108,7 @@ def alter(tx: Transaction, call: Call, spot: Spot) -> Document:
 
     What a hub weighs among the hubs is for the operator of the installation to say.
     """
-    asked = call.json(Alteration)
+    asked = bodies.read(call, Alteration)
     facts = _facts(asked)
     if not facts:
         raise errors.Invalid("Send `title`, `description` or `priority`.", 1001)

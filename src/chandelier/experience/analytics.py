@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The use of a hub in numbers, summed up or by group, project, user, device or day, as JSON or as CSV."""
+"""The use of a hub, group or project in numbers: one sum, or many by project, user, device or day; as JSON or CSV."""
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from chandelier import devices, errors
-from chandelier.experience import conditions, shelf
+from chandelier import devices, errors, sheets
+from chandelier.experience import bodies, conditions
 from chandelier.experience.documents import Document
 from chandelier.gateway import Answer, Call, Encoded, Json
 from chandelier.tenancy import network, usage, users
-from chandelier.tenancy.network import Spot
+from chandelier.tenancy.network import Place, Spot
 from chandelier.tenancy.usage import Selection, Sums
 
 CSV: Final = "text/csv"
@@ -26,8 +24,8 @@ _NUMBERS: Final = ("jobs", "executions", "queueTime", "runTime", "averageRunTime
 #: What usage can be grouped by: the columns of the ledger that it takes, and the keys that tell the groups apart.
 GROUPS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "hub": ((), ("hub",)),
-    "group": (("project_id",), ("group",)),
-    "project": (("project_id",), ("group", "project")),
+    "group": (("project_id",), ("group", "deleted", "groupId")),
+    "project": (("project_id",), ("group", "project", "deleted", "projectId")),
     "user": (("user_id",), ("userId", "email")),
     "device": (("device_id",), ("backend",)),
     "day": (("day",), ("day",)),
@@ -35,6 +33,8 @@ GROUPS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 _SORTS: Final = ("asc", "desc")
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = date(1970, 1, 1)
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_END: Final = datetime.max.replace(tzinfo=UTC)
 _ISO_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 #: Month, day and year, as the table of a script has them. Source: Hub-Automation, `analytics_data_EXAMPLE.csv`.
 _MONTH_FIRST: Final = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})", re.ASCII)
@@ -54,10 +54,12 @@ class Options(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
 
 
 def system_usage(call: Call, spot: Spot) -> Answer:
-    """Sum up the jobs of a hub that ended in a time; `allTime`, or both `startDate` and `endDate`, must be given.
+    """Sum up the jobs of a hub, group or project that ended in a time.
 
-    A date without a time stands for its whole day, so that `endDate` includes it; a time as `endDate` does not include
-    itself. `orderBy` and `sort` order the groups of `groupBy`. `format=csv`, or an `Accept` of `text/csv`, gives CSV.
+    `allTime`, or both `startDate` and `endDate`, must be given. A date without a time stands for its whole day, so that
+    `endDate` includes it; a time as `endDate` does not include itself. `orderBy` and `sort` order the groups of
+    `groupBy`. `format=csv`, or an `Accept` of `text/csv`, gives CSV. A job that never ran has waited until its end;
+    `averageRunTime` is that of the jobs that ran.
     Source: seed 001, `system-usage`.
     """
     options = _options(call.query.get("options"))
@@ -78,8 +80,10 @@ def system_usage(call: Call, spot: Spot) -> Answer:
 def _options(text: str | None) -> Options:
     try:
         return msgspec.json.decode(text or "{}", type=Options)
+    except msgspec.ValidationError as failure:
+        raise errors.Invalid(f"In `options`, {bodies.worded(str(failure), Options)}", 1001) from failure
     except (msgspec.DecodeError, UnicodeError) as failure:
-        raise errors.Invalid(f"`options` is not as documented: {failure}", 1001) from failure
+        raise errors.Invalid('`options` is not JSON; write it like {"allTime": true}.', 1001) from failure
     except RecursionError as failure:
         raise errors.Invalid("`options` is nested too deeply.", 1001) from failure
 
@@ -113,15 +117,18 @@ def _times(field: str, text: str) -> tuple[datetime, datetime]:
         month, _, day, year = month_first.groups()
         iso = f"{int(year) + (2000 if len(year) == 2 else 0):04d}-{int(month):02d}-{int(day):02d}"
     milliseconds = conditions.instant(iso)
-    if milliseconds is None:
+    try:
+        begin = None if milliseconds is None else _BEGINNING + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # in UTC, of which the offset is part, it is in no year from 1 to 9999
+        begin = None
+    if begin is None:
         raise errors.Invalid(
             f"`{field}` is {text[:40]!r}; it must be a date such as 2021-01-31 or 01-31-21, or a time such as "
-            "2021-01-31T12:00:00Z.",
+            "2021-01-31T12:00:00Z, in the years 1 to 9999.",
             1001,
         )
-    begin = shelf.moment(milliseconds)
-    whole = _ISO_DAY.fullmatch(iso) is not None and begin < datetime.max.replace(tzinfo=UTC) - _DAY
-    return begin, begin + _DAY if whole else begin
+    whole = _ISO_DAY.fullmatch(iso) is not None
+    return begin, min(begin, _END - _DAY) + _DAY if whole else begin
 
 
 def _known(text: str, field: str, known: Iterable[str]) -> str:
@@ -143,15 +150,15 @@ def _numbers(sums: Sums) -> Document:
         "executions": sums.executions,
         "queueTime": sums.queue_ms,
         "runTime": sums.run_ms,
-        "averageRunTime": sums.run_ms / max(1, sums.jobs),
-        "averageQueueTime": sums.queue_ms / max(1, sums.jobs),
+        "averageRunTime": sums.average_run_ms,
+        "averageQueueTime": sums.average_queue_ms,
     }
 
 
 def _rows(call: Call, spot: Spot, group_by: str, sums: Mapping[tuple[Any, ...], Sums]) -> list[Document]:
     """Return a row for each group; projects of one group add up."""
     name = _namer(call, spot, group_by, sums)
-    merged: dict[tuple[str, ...], Sums] = {}
+    merged: dict[tuple[str | bool, ...], Sums] = {}
     for key, part in sums.items():
         named = name(*key)
         merged[named] = usage.plus(merged.get(named, Sums()), part)
@@ -159,19 +166,32 @@ def _rows(call: Call, spot: Spot, group_by: str, sums: Mapping[tuple[Any, ...], 
     return [dict(zip(keys, named, strict=True)) | _numbers(part) for named, part in merged.items()]
 
 
-def _namer(call: Call, spot: Spot, group_by: str, sums: Iterable[tuple[Any, ...]]) -> Callable[..., tuple[str, ...]]:
-    """Return what gives the values of a group's keys, from those of the ledger."""
+def _namer(
+    call: Call, spot: Spot, group_by: str, sums: Iterable[tuple[Any, ...]]
+) -> Callable[..., tuple[str | bool, ...]]:
+    """Return what gives the values of a group's keys, from those of the ledger.
+
+    Of a name that was free again there may be several projects: they are told apart by their ids.
+    """
     memory, tx = call.cloud.memory, call.tx
     known = users.find_all(tx, [key[0] for key in sums]) if group_by == "user" else {}
-    namers: Mapping[str, Callable[..., tuple[str, ...]]] = {
+    namers: Mapping[str, Callable[..., tuple[str | bool, ...]]] = {
         "hub": lambda: (spot.hub.name,),
-        "group": lambda project_id: (memory.place(tx, project_id).group.name,),
-        "project": lambda project_id: tuple(node.name for node in memory.place(tx, project_id).spot.way[1:]),
+        "group": lambda project_id: _of_group(memory.place(tx, project_id)),
+        "project": lambda project_id: _of_project(memory.place(tx, project_id)),
         "user": lambda user_id: (user_id, known[user_id].email if user_id in known else ""),
         "device": lambda device_id: (memory.device(tx, device_id).name,),
         "day": lambda number: ((_EPOCH + timedelta(days=number)).isoformat(),),
     }
     return namers[group_by]
+
+
+def _of_group(place: Place) -> tuple[str | bool, ...]:
+    return place.group.name, Spot(place.hub, place.group).gone, place.group.id
+
+
+def _of_project(place: Place) -> tuple[str | bool, ...]:
+    return place.group.name, place.project.name, place.spot.gone, place.project.id
 
 
 def _ordered(options: Options, keys: tuple[str, ...], rows: list[Document]) -> list[Document]:
@@ -181,9 +201,5 @@ def _ordered(options: Options, keys: tuple[str, ...], rows: list[Document]) -> l
     return sorted(rows, key=lambda row: row[by], reverse=descending)
 
 
-def _csv(heads: Iterable[str], rows: Iterable[Document]) -> Encoded:
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, list(heads))
-    writer.writeheader()
-    writer.writerows(rows)
-    return Encoded(lines.getvalue().encode(), CSV)
+def _csv(heads: Sequence[str], rows: Iterable[Document]) -> Encoded:
+    return Encoded(sheets.write(heads, rows).encode(), CSV)

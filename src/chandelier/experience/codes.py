@@ -93,7 +93,7 @@ def get_execution(call: Call) -> Json:
         job = records.get(call.tx, named[1])
     except errors.NotFound:
         raise _not_found() from None
-    if job.kind != "qasm" or not access.may_act_on_job(call.principal, job.user_id):
+    if job.kind != "qasm" or not access.may_act_on_job(call.tx, call.principal, job.user_id, job.project_id):
         raise _not_found()
     return Json(_execution(call, job, int(named[2] or 0)))
 
@@ -114,7 +114,7 @@ def list_executions(call: Call) -> Json:
 
 def picture(call: Call) -> Json:
     """Return a URL to download the drawing of a code from."""
-    for job in finding.list_of_code(call.tx, _own(call).id, _EXECUTIONS):
+    for job in _jobs(call, _own(call), _EXECUTIONS):
         if call.cloud.store.objects.exists("pictures", job.id):
             return Json({"url": storage.picture_url(call, job)})
     raise errors.NotFound(
@@ -217,12 +217,18 @@ def _data(outcome: Outcome, text: str, device: Device) -> Document:
 def _executions(call: Call, code: Code, limit: int) -> list[Document]:
     shown: list[Document] = []
     carried = 0
-    for job in finding.list_of_code(call.tx, code.id, limit):
+    for job in _jobs(call, code, limit):
         carried += texts.weight(job)
         if shown and carried > lists.CARRIED_BYTES:
             break
         shown.append(_execution(call, job))
     return shown
+
+
+def _jobs(call: Call, code: Code, limit: int) -> list[Job]:
+    """Return the jobs that ran a code, without those in projects that the caller has lost."""
+    mine = access.own_projects(call.tx, call.principal)
+    return [job for job in finding.list_of_code(call.tx, code.id, limit) if mine is None or job.project_id in mine]
 
 
 def _document(code: Code) -> Document:
@@ -239,14 +245,14 @@ def _document(code: Code) -> Document:
 
 def _own(call: Call) -> Code:
     code = codes.get(call.tx, call.path["code"])
-    if not access.may_act_on_job(call.principal, code.user_id):
+    if not access.owns(call.principal, code.user_id):
         raise _not_found()
     return code
 
 
 def _user(call: Call) -> users.User:
     user_id = call.path["user"]
-    if not access.may_act_on_job(call.principal, user_id):
+    if not access.owns(call.principal, user_id):
         raise errors.NotFound("There is no such user.", 3500)
     return users.get(call.tx, users.UserId(user_id))
 

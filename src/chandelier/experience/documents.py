@@ -158,17 +158,24 @@ def credit() -> Document:
     }
 
 
-def hubs(places: Sequence[Place], devices: Mapping[str, Sequence[Available]]) -> list[Document]:
+def hubs(
+    places: Sequence[Place], devices: Mapping[str, Sequence[Available]], administered: Iterable[Spot] = ()
+) -> list[Document]:
     """Return the caller's tree, the default first: groups and projects by name, in order. Source: protocol 3.3.
 
     Args:
         devices: The devices of each project, by project id.
+        administered: Hubs and groups that are there besides, in order.
     """
     tree: dict[str, Document] = {}
     for place in places:
         above = tree.setdefault(place.hub.id, hub(place.hub))
         group = above["groups"].setdefault(place.group.name, node(Spot(place.hub, place.group)) | {"projects": {}})
         group["projects"][place.project.name] = _project(place, devices.get(place.project_id, ()))
+    for spot in administered:
+        above = tree.setdefault(spot.hub.id, hub(spot.hub))
+        if spot.group is not None:
+            above["groups"].setdefault(spot.group.name, node(spot) | {"projects": {}})
     return list(tree.values())
 
 

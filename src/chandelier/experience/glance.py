@@ -21,8 +21,9 @@ from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.scheduling.forecast import Forecast
 from chandelier.store import Transaction
-from chandelier.tenancy import access
+from chandelier.tenancy import access, members
 from chandelier.tenancy.access import Principal
+from chandelier.tenancy.members import Departures
 from chandelier.tenancy.network import ProjectId
 
 _log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Survey(msgspec.Struct, frozen=True):
         tokens: Those of the part that are valid.
         places: 1-based places of queued jobs, of the lines that were asked for.
         overall: 1-based places among all that wait for their device, of those of the part of which it was foretold.
+        departures: Another than before if somebody may have lost a job that they follow.
     """
 
     moves: int
@@ -85,6 +87,7 @@ class Survey(msgspec.Struct, frozen=True):
     tokens: Collection[str] = ()
     places: Mapping[str, int] = {}
     overall: Mapping[str, int | None] = {}
+    departures: Departures = (0, None)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -119,7 +122,7 @@ def survey(cloud: Cloud, part: Part, moves: int | None, now: datetime) -> Survey
         tokens = access.authenticate_all(tx, part.tokens, now).keys()
         forecast = cloud.forecaster.latest() if places else None
         overall = {job_id: _overall(forecast, job_id) for job_id in part.ids if job_id in places}
-        return Survey(latest, moved, states, tokens, places, overall)
+        return Survey(latest, moved, states, tokens, places, overall, members.departures(tx))
 
 
 def look(cloud: Cloud, wanted: Mapping[str, Interest], now: datetime) -> dict[str, Sight]:
@@ -180,12 +183,12 @@ def _positions(tx: Transaction, queued: Collection[Job]) -> dict[JobId, int]:
     for job in queued:
         lines.setdefault((job.device_id, job.project_id), []).append(job)
     positions: dict[JobId, int] = {}
-    for line, members in lines.items():
-        if len(members) <= _FEW:
-            ahead = {job.id: records.count_ahead(tx, job) for job in members}
+    for line, waiting in lines.items():
+        if len(waiting) <= _FEW:
+            ahead = {job.id: records.count_ahead(tx, job) for job in waiting}
             positions |= {job_id: count + 1 for job_id, count in ahead.items() if count is not None}
         else:
-            queue = watching.list_queue(tx, *line, max(job.created for job in members))
+            queue = watching.list_queue(tx, *line, max(job.created for job in waiting))
             positions |= {job_id: place for place, job_id in enumerate(queue, 1)}
     return positions
 

@@ -8,12 +8,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from chandelier import devices, errors
 from chandelier.devices import Device
-from chandelier.experience import administration, hubdocuments
+from chandelier.experience import administration, bodies, hubdocuments
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
-from chandelier.tenancy import acts, allowances, grants
-from chandelier.tenancy.grants import Limits
+from chandelier.tenancy import acts, allowances, grants, network
+from chandelier.tenancy.grants import Grant, Limits
 from chandelier.tenancy.network import Spot
 
 _MOST: Final = 2**31 - 1
@@ -41,6 +41,7 @@ class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST …/devices`. Source: seed 001; the two optional parts are this server's own.
 
     Attributes:
+        priority: Without it, what was set before stays.
         capabilities: Replaces what was set before; without it, that stays.
         limit: Most jobs that run at once; null for any number, without it what was set stays.
         max_pending: Most jobs that wait or run; the same.
@@ -48,7 +49,7 @@ class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    priority: int
+    priority: int | UnsetType = UNSET
     capabilities: Capabilities | UnsetType = UNSET
     limit: Positive | UnsetType | None = UNSET
     max_pending: Positive | UnsetType | None = msgspec.field(name="maxPending", default=UNSET)
@@ -58,14 +59,15 @@ class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def grant(tx: Transaction, call: Call, spot: Spot) -> Document:
     """Give a node a device, or another share of it or other limits. Source: seed 001, `POST …/devices`."""
-    asked = call.json(Granting)
+    asked = bodies.read(call, Granting)
     device = devices.find(tx, asked.name) if "\x00" not in asked.name else None
     if device is None:
         above = spot.way[-2].name if len(spot.way) > 1 else "This server"
         raise errors.NotFound(f"{above} has no device {asked.name[:80]!r} to grant to {spot.node.name}.", 3100)
+    tx.alone(f"grant:{spot.node.id}")  # another request may be changing other parts of the same grant
     known = grants.find(tx, spot.node.id, device.id)
     limits = _limits(asked, Limits() if known is None else known.limits)
-    made = acts.grant(tx, administration.by(call), spot, device, asked.priority, limits)
+    made = acts.grant(tx, administration.by(call), spot, device, _priority(asked, known), limits)
     _limit_time(tx, call, spot, device, asked.time_limit)
     around = [each.id for each in administration.siblings(tx, spot)]
     weight = sum(each.priority for each in grants.of_nodes(tx, around) if each.device_id == device.id)
@@ -79,12 +81,17 @@ def withdraw(tx: Transaction, call: Call, spot: Spot) -> Document:
 
 
 def details(call: Call, spot: Spot) -> Json:
-    """Return what was set for a device at this level. Source: seed 001, `configurationDetails`."""
-    known = grants.find(call.tx, spot.node.id, _device(call.tx, call, spot).id)
+    """Return what was set for a device at this level. Source: seed 001, `configurationDetails`.
+
+    Of a project also what holds for it, unless the device was taken from what it is in.
+    """
+    device = _device(call.tx, call, spot)
+    known = grants.find(call.tx, spot.node.id, device.id)
     if known is None:
         raise _missing(call, spot)
-    limit = allowances.find(call.tx, spot, _device(call.tx, call, spot))
-    document = hubdocuments.details(known)
+    place = network.find(call.tx, *(node.name for node in spot.way)) if spot.level == "project" else None
+    document = hubdocuments.details(known, None if place is None else grants.on_way(call.tx, place, device.id))
+    limit = allowances.find(call.tx, spot, device)
     return Json(document if limit is None else document | {"timeLimit": {"seconds": limit.seconds, "days": limit.days}})
 
 
@@ -104,6 +111,14 @@ def _limit_time(tx: Transaction, call: Call, spot: Spot, device: Device, limit: 
         allowances.remove(tx, administration.by(call), spot, device)
     elif isinstance(limit, TimeLimit):
         allowances.set_(tx, administration.by(call), spot, device, limit.seconds, limit.days)
+
+
+def _priority(asked: Granting, known: Grant | None) -> int:
+    if asked.priority is not UNSET:
+        return asked.priority
+    if known is None:
+        raise errors.Invalid("`priority` is missing. A device that is granted for the first time needs one.", 1000)
+    return known.priority
 
 
 def _limits(asked: Granting, known: Limits) -> Limits:

@@ -32,20 +32,23 @@ def hub(known: Node, tree: Tree, granted: Granted, people: People) -> Document:
     `ownerId` is the administrator who was first, `providerNodeId` the hub's own id.
     """
     listed = [(group, list(projects)) for group, projects in tree]
-    groups = [group for group, _ in listed]
+    groups = [node for node, _ in listed]
     document = documents.hub(known) | _inside(known, granted, people)
     document["groups"] = {
-        group.name: _below(Spot(known, group), groups, granted, people)
-        | {
-            "projects": {
-                project.name: _below(Spot(known, group, project), projects, granted, people) for project in projects
-            }
-        }
-        for group, projects in listed
+        node.name: group(Spot(known, node), groups, projects, granted, people) for node, projects in listed
     }
     owners = [member.id for member in people.get(known.id, ()) if not member.ended and not member.invited]
     document |= {"analytics": True, "ui": {}, "providerNodeId": known.id}
     return document | {"ownerId": owners[0]} if owners else document
+
+
+def group(
+    known: Spot, siblings: Iterable[Node], projects: Iterable[Node], granted: Granted, people: People
+) -> Document:
+    """Return a group with all that is in it, as it stands in its hub."""
+    under = list(projects)
+    inside = {project.name: _below(Spot(known.hub, known.group, project), under, granted, people) for project in under}
+    return _below(known, siblings, granted, people) | {"projects": inside}
 
 
 def hub_users(known: Node, tree: Tree, people: People) -> Document:
@@ -128,9 +131,16 @@ def grants(granted: Iterable[tuple[Device, Grant]], weights: Mapping[str, int] |
     }
 
 
-def details(grant: Grant) -> Document:
-    """Return what was set for a device at a level, and nothing else. Source: seed 001, `configurationDetails`."""
-    return {"capabilities": {}} | documents.capabilities(grant.limits)
+def details(grant: Grant, effective: Grant | None = None) -> Document:
+    """Return what was set for a device at a level, and nothing else. Source: seed 001, `configurationDetails`.
+
+    Args:
+        effective: What holds on the whole way; told beside it, if it is known.
+    """
+    document: Document = {"capabilities": {}} | documents.capabilities(grant.limits)
+    if effective is not None:
+        document["effective"] = {"capabilities": {}} | documents.capabilities(effective.limits)
+    return document
 
 
 def act(known: Act) -> Document:

@@ -106,8 +106,8 @@ _GONE: Final = (hubshapes.ProjectDeleted,)
 _DELETED: Final = (shapes.Deleted,)
 _DEVICES: Final = list[deviceshapes.HubDevice]
 
-#: Source: seed 001 and protocol 13; what they lack (changes, the hub's own devices and administrators, a project's
-#: details, the log) is in their style.
+#: Source: seed 001 and protocol 13; what they lack (changes, a group alone, usage below a hub, the hub's own devices
+#: and administrators, a project's details, the log) is in their style.
 ROUTES: Final[tuple[Route, ...]] = (
     _read(_HUB, "read the hub", administration.get_hub, "Get a hub with all that is in it.", hubshapes.RunHub),
     _act("PUT", _HUB, "change the hub", administration.alter, "Change a hub.", hubshapes.Altered, _OTHER),
@@ -155,10 +155,20 @@ ROUTES: Final[tuple[Route, ...]] = (
         hubshapes.Details,
     ),
     _act("POST", _HUB + "/Groups", "add a group", administration.add_group, "Add a group.", hubshapes.GroupMade, _NEW),
+    _read(
+        _GROUP, "read the group", administration.get_group, "Get a group with all that is in it.", hubshapes.RunGroup
+    ),
     _act("PUT", _GROUP, "change a group", administration.alter, "Change a group.", hubshapes.Altered, _OTHER),
     _act("DELETE", _GROUP, "delete a group", administration.remove_group, "Delete a group.", shapes.Deleted),
     _read(
         _GROUP + "/jobs/all", "read the group's jobs", administration.list_jobs, "List the jobs of a group.", **_JOBS
+    ),
+    _read(
+        _GROUP + "/analytics/system-usage",
+        "read the group's usage",
+        analytics.system_usage,
+        "Sum up the use of a group.",
+        **_USAGE,
     ),
     _act(
         "POST",
@@ -195,6 +205,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         administration.list_jobs,
         "List the jobs of a project.",
         **_JOBS,
+    ),
+    _read(
+        _PROJECT + "/analytics/system-usage",
+        "read the project's usage",
+        analytics.system_usage,
+        "Sum up the use of a project.",
+        **_USAGE,
     ),
     _read(
         _PROJECT + "/users",

@@ -19,6 +19,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     limit: Maybe[Priority] = UNSET
     pending: Maybe[Priority] = msgspec.field(name="maxPending", default=UNSET)
     time: Maybe["TimeLimit"] = msgspec.field(name="timeLimit", default=UNSET)
+    effective: Maybe["Effective"] = UNSET
 
 
 class TimeLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,14 @@ class TimeLimit(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: Amount
     days: Priority
+
+
+class Effective(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for a device of a project: the least of what was set on the way from the hub to it."""
+
+    capabilities: "CapabilitiesSet"
+    limit: Maybe[Priority] = UNSET
+    pending: Maybe[Priority] = msgspec.field(name="maxPending", default=UNSET)
 
 
 class CapabilitiesSet(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -176,11 +185,14 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Row(Sums, frozen=True, kw_only=True, rename="camel"):
-    """What the jobs of one group of jobs used."""
+    """What the jobs of one group of jobs used; of names that were used again, the ids tell which is meant."""
 
     hub: Maybe[str] = UNSET
     group: Maybe[str] = UNSET
     project: Maybe[str] = UNSET
+    deleted: Maybe[bool] = UNSET
+    group_id: Maybe[str] = UNSET
+    project_id: Maybe[str] = UNSET
     user_id: Maybe[str] = UNSET
     email: Maybe[str] = UNSET
     backend: Maybe[str] = UNSET

@@ -7,14 +7,14 @@ from typing import Final
 import msgspec
 
 from chandelier import devices, errors
-from chandelier.experience import network, shelf, storage, texts
+from chandelier.experience import administration, network, shelf, storage, texts
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Encoded, Json
 from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.intake import Asked, Limits
 from chandelier.jobs.records import Draft, Job
 from chandelier.store import Transaction
-from chandelier.tenancy import access
+from chandelier.tenancy import access, acts
 
 _MAX_TAGS: Final = 100
 _MAX_TEXT: Final = 500
@@ -132,10 +132,18 @@ def status_unversioned(call: Call) -> Encoded:
 
 
 def cancel(call: Call) -> Json:
-    """Cancel a job that has not ended; says false if it has."""
-    job = shelf.own(call)
+    """Cancel a job that has not ended; says false if it has. That of somebody else is written down."""
+    job = shelf.cancellable(call)
+
+    def work(tx: Transaction) -> bool:
+        done = outcomes.cancel(tx, records.get(tx, job.id), call.now)
+        if done and call.principal.user_id != job.user_id:
+            spot = call.cloud.memory.place(tx, job.project_id).spot
+            acts.cancel_job(tx, administration.by(call), spot, job.id)
+        return done
+
     try:
-        return Json({"cancelled": call.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, job.id), call.now))})
+        return Json({"cancelled": call.store.write(work)})
     except errors.Conflict:
         return Json({"cancelled": False})
 

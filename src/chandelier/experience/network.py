@@ -23,10 +23,20 @@ def named(call: Call) -> tuple[str, str, str]:
     return call.path.get("hub", ""), call.path.get("group", ""), call.path.get("project", "")
 
 
+def visible(call: Call) -> Place:
+    """Return the place that the path names, also to who administers it and is no member."""
+    return access.visible(call.tx, call.principal, named(call))
+
+
 def list_hubs(call: Call) -> Json:
-    """Return the caller's hubs with groups, projects and devices."""
+    """Return the caller's hubs with groups, projects and devices; those they administer too.
+
+    Of these no project is told that the caller is no member of: clients take each for one to submit jobs in.
+    """
     places = access.places(call.tx, call.principal)
-    return Json(documents.hubs(places, {place.project_id: access.available(call.tx, place) for place in places}))
+    administered = access.administered(call.tx, call.principal)
+    granted = {place.project.id: access.available(call.tx, place) for place in places}
+    return Json(documents.hubs(places, granted, administered))
 
 
 def check_hub(call: Call) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from chandelier import errors
-from chandelier.experience import administration, hubdocuments
+from chandelier.experience import administration, bodies, hubdocuments
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
@@ -45,7 +45,7 @@ class Members(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def change_admins(tx: Transaction, call: Call, spot: Spot) -> Document:
     """Add and remove administrators of a hub or group. Source: seed 001, `POST …/Groups/{group}/users`."""
-    asked = call.json(Administrators)
+    asked = bodies.read(call, Administrators)
     people = asked.add if asked.add is UNSET else [each.email for each in asked.add]
     _change(tx, call, spot, people, asked)
     below = {project.name: {"name": project.name} for project in network.projects_of(tx, spot.node)}
@@ -60,7 +60,7 @@ def list_members(call: Call, spot: Spot) -> Json:
 
 def change_members(tx: Transaction, call: Call, spot: Spot) -> Document:
     """Add and remove users of a project. Source: seed 001, `POST …/Projects/{project}/users`."""
-    asked = call.json(Members)
+    asked = bodies.read(call, Members)
     _change(tx, call, spot, asked.add, asked)
     return {"added": hubdocuments.persons(spot.node, members.list_of(tx, [spot], ended=True)[spot.node.id])}
 

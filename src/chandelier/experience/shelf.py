@@ -27,7 +27,10 @@ from chandelier.tenancy.users import UserId
 
 _PAGE: Final = 200
 #: What bounds a list, by whether it is of everybody's jobs.
-_INDEXED: Final = {False: "creationDate, backend.name, status, tags or id", True: "creationDate, userId or id"}
+_INDEXED: Final = {
+    False: "creationDate, backend.name, status, tags or id",
+    True: "creationDate, backend.name, status, userId or id",
+}
 #: Requests that wait for the end of a job; each holds a thread, of which there are some forty.
 _waiting: Final = threading.BoundedSemaphore(8)
 #: How long the answer about a job that waits is good if nothing happens: what is foretold of it gets old.
@@ -49,26 +52,41 @@ def own(call: Call) -> Job:
         errors.NotFound: There is none of this id in the project that the path names, or it is somebody else's.
     """
     job = records.get(call.tx, call.path["job"])
-    if not access.may_act_on_job(call.principal, job.user_id) or (
+    if not access.may_act_on_job(call.tx, call.principal, job.user_id, job.project_id) or (
         "project" in call.path and network.place(call).project_id != job.project_id
     ):
         raise errors.NotFound("Job not found.", 3250)
     return job
 
 
-def shown(call: Call) -> Job:
-    """Return the job that the path names, to read it: the caller's own, or one that is shared with them.
-
-    One that is shared is there under each project of the reader, because clients ask under their own.
+def cancellable(call: Call) -> Job:
+    """Return the job that the path names, to cancel it: as `own`, and for administrators those of their projects.
 
     Raises:
-        errors.NotFound: There is none of this id, or it is somebody else's and not shared with the caller.
+        errors.NotFound: There is none of this id in the project that the path names, or it is somebody else's.
     """
     job = records.get(call.tx, call.path["job"])
-    if access.may_act_on_job(call.principal, job.user_id):
+    if not access.may_cancel_job(call.tx, call.principal, job.user_id, job.project_id) or (
+        "project" in call.path and network.visible(call).project_id != job.project_id
+    ):
+        raise errors.NotFound("Job not found.", 3250)
+    return job
+
+
+def shown(call: Call) -> Job:
+    """Return the job that the path names, to read it: the caller's own, or one that they administer or is shared.
+
+    The latter are there under each project that the reader is a member of or administers, because clients ask under
+    their own.
+
+    Raises:
+        errors.NotFound: There is none of this id, or it is somebody else's and not for the caller.
+    """
+    job = records.get(call.tx, call.path["job"])
+    if access.may_act_on_job(call.tx, call.principal, job.user_id, job.project_id):
         return own(call)
     if "project" in call.path:
-        network.place(call)
+        network.visible(call)
     if not access.may_read_job(call.tx, call.principal, job.user_id, job.project_id, job.share_level):
         raise errors.NotFound("Job not found.", 3250)
     return job
@@ -97,7 +115,8 @@ def status(call: Call, *, versioned: bool) -> Encoded:
     """Return the reduced view of the job that the path names, and remember it for `recalled`."""
     job = shown(call)
     body = _encode(document(call, job, versioned=versioned, whole=False))
-    if call.cloud.store.database.embedded:
+    # That somebody else may read the job does not tell whether its owner still may.
+    if call.cloud.store.database.embedded and call.principal.user_id == job.user_id:
         told = Told(job.user_id, call.cloud.memory.place(call.tx, job.project_id), body)
         memory = call.cloud.memory
         if job.state is State.QUEUED:
@@ -112,7 +131,7 @@ def recalled(call: Call, *, versioned: bool) -> bytes | None:
     memory, key = call.cloud.memory, (call.path["job"], versioned)
     told = memory.told.get(key) or memory.told_waiting.get(key)
     principal = call.recognise()
-    if told is None or principal is None or not access.may_act_on_job(principal, told.owner):
+    if told is None or principal is None or not access.owns(principal, told.owner):
         return None
     if "project" in call.path:
         home = memory.homes.get((principal.user_id, network.named(call)))
@@ -222,7 +241,7 @@ class _Lookup:
             forecast=call.cloud.forecaster.latest() if placed else None,
             steps=records.events(self._tx, job.id) if steps else (),
             links=links,
-            private=access.may_act_on_job(call.principal, job.user_id),
+            private=access.owns(call.principal, job.user_id),
         )
 
     def _position(self, job: Job) -> int | None:
@@ -296,8 +315,10 @@ def _query(call: Call, bounds: Bounds, *, versioned: bool) -> Query | None:
 
 
 def _projects(call: Call) -> frozenset[ProjectId] | None:
-    """Return the project that the path names; None for all."""
-    return frozenset({network.place(call).project_id}) if "project" in call.path else None
+    """Return the project that the path names; else those that the caller has not lost, None for all."""
+    if "project" in call.path:
+        return frozenset({network.place(call).project_id})
+    return access.own_projects(call.tx, call.principal)
 
 
 def _states(statuses: frozenset[str], *, versioned: bool) -> frozenset[State]:

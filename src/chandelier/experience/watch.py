@@ -2,9 +2,9 @@
 """The watch over all jobs that are followed: one look for whatever many wait for, and only those told whom it concerns.
 
 It runs while anybody follows anything. A ring of a job's topic leads to one look at that job, a ring for everybody
-(another process wrote) to one look at which jobs moved. Besides, it goes the round: slowly, again and again, a part of
-the jobs is compared with what was told of it. So places in a queue are told again, tokens that ended are found, and
-what no bell told.
+(another process wrote) to one look at which jobs moved, and a ring of the network's to one at whether somebody lost a
+role: then all jobs are looked at. Besides, it goes the round: slowly, again and again, a part of the jobs is compared
+with what was told of it. So places in a queue are told again, tokens that ended are found, and what no bell told.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from chandelier.experience.glance import Interest, Line, Part, Sight, Survey
 from chandelier.gateway import Cloud
 from chandelier.jobs import lifecycle
 from chandelier.jobs.lifecycle import State
+from chandelier.tenancy.members import Departures
 from chandelier.tenancy.users import UserId
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ _RETRY_SECONDS: Final = 1.0
 #: Streams that one user may have open in one process.
 _MOST_OF_USER: Final = 500
 _TOPIC: Final = "job:"
+_ROLES: Final = "network"
 
 
 class Follower:
@@ -107,6 +109,9 @@ class Watch:
         #: Jobs to look at, in the order in which they were heard of.
         self._changed: dict[str, None] = {}
         self._rung = False
+        self._roles_rung = False
+        #: What is another when somebody has lost a role.
+        self._departures: Departures | None = None
         #: The number of the last move of any job that was heard of.
         self._moves: int | None = None
         #: Jobs that are still to come on the round.
@@ -153,6 +158,10 @@ class Watch:
         self._rung = True
         self._news.set()
 
+    def _mark_roles(self) -> None:
+        self._roles_rung = True
+        self._news.set()
+
     def _listen(self) -> Callable[[], None]:
         """Hear the bell, on whatever thread it is rung."""
         loop = asyncio.get_running_loop()
@@ -163,6 +172,8 @@ class Watch:
                 if topics is None:
                     loop.call_soon_threadsafe(self._mark_all)
                     return
+                if _ROLES in topics:
+                    loop.call_soon_threadsafe(self._mark_roles)
                 named = [topic.removeprefix(_TOPIC) for topic in topics if topic.startswith(_TOPIC)]
                 if followed := [job for job in named if job in self._jobs]:
                     loop.call_soon_threadsafe(self._mark, followed)
@@ -180,7 +191,7 @@ class Watch:
                 self._end(followed, glance.FAILED)
         finally:
             stop()
-            self._running = self._moves = None
+            self._running = self._moves = self._departures = None
             self._changed.clear()
 
     async def _keep_watch(self) -> None:
@@ -189,14 +200,14 @@ class Watch:
         step_at = loop.time() + _ROUND_SECONDS
         while self._jobs:
             now = loop.time()
-            if self._rung:
+            if self._rung or self._roles_rung:
                 await self._catch_up()
             if now >= step_at:
                 await self._survey(self._part())
                 step_at = now + _ROUND_SECONDS / math.ceil(len(self._jobs) / _PART or 1)
             if self._changed:
                 await self._look(list(itertools.islice(self._changed, _TOGETHER)))
-            elif not self._rung:
+            elif not (self._rung or self._roles_rung):
                 await self._wait(step_at - now)
 
     async def _wait(self, seconds: float) -> None:
@@ -206,9 +217,9 @@ class Watch:
         self._news.clear()
 
     async def _catch_up(self) -> None:
-        """Find what another process changed."""
-        self._rung = False
-        if self._cloud.store.database.embedded:
+        """Find what another process changed, and whether somebody lost a role."""
+        rung, self._rung, self._roles_rung = self._rung, False, False
+        if self._cloud.store.database.embedded or not rung:
             await self._survey(Part())
         else:
             self._mark(list(self._jobs))
@@ -237,6 +248,9 @@ class Watch:
             self._rung = True
             return
         self._moves = seen.moves
+        if seen.departures != self._departures and self._departures is not None:
+            self._mark(list(self._jobs))
+        self._departures = seen.departures
         self._changed.update((job_id, None) for job_id in seen.moved if job_id in self._jobs)
         ended = part.tokens - set(seen.tokens)
         for job_id in part.ids:

@@ -23,6 +23,8 @@ _HEADS: Final[Mapping[str, str]] = {
 }
 _COLUMNS: Final = ("email", "name", "password")
 _DELIMITERS: Final = (",", ";", "\t")
+#: What no bare address has, but mail programs write around one.
+_STRAY: Final = frozenset('"“”„«»`,;:<>()[]\\')
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -45,43 +47,37 @@ def read(content: bytes) -> list[Entry]:
     A first line without an address names the columns, in any order; columns of other names are passed over.
 
     Raises:
-        errors.Invalid: It is not text, has no people, or a line has no address or too many columns.
+        errors.Invalid: It is not text, has no people, or a line has a stray quote or too many columns.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as failure:
         raise errors.Invalid("The roster is not in UTF-8. Save it as `CSV UTF-8`.", 1001) from failure
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True)
     columns: Sequence[str | None] = _COLUMNS
     entries: list[Entry] = []
     begun = False
-    for cells in _filled(reader):
+    for line, cells in _filled(text):
         if not begun and not any("@" in cell for cell in cells):
             columns = _header(cells)
         else:
-            entries.append(_entry(reader.line_num, cells, columns))
+            entries.append(_entry(line, cells, columns))
         begun = True
     if not entries:
         raise errors.Invalid("The roster names nobody.", 1001)
     return entries
 
 
-def write(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as comma-separated values under their heads."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([plain(cell) for cell in row] for row in rows)
-    return out.getvalue()
+def check(address: str) -> None:
+    """Refuse an address with something in it that a spreadsheet or a mail program left there.
 
-
-def plain(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula.
-
-    >>> plain("=1+1")
-    "'=1+1"
+    Raises:
+        errors.Invalid: It has a quote, a comma, white space or the like; the message shows it.
     """
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    stray = next((sign for sign in address if sign in _STRAY or sign.isspace() or not sign.isprintable()), None)
+    if stray is not None:
+        raise errors.Invalid(
+            f"{address[:100]!r} has {stray!r} in it. Write the bare address, like ann@example.org.", 1001
+        )
 
 
 def _delimiter(text: str) -> str:
@@ -90,15 +86,22 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=first.count)
 
 
-def _filled(reader: Iterable[list[str]]) -> Iterable[list[str]]:
-    """Yield the lines that are not empty."""
+def _filled(text: str) -> Iterable[tuple[int, list[str]]]:
+    """Yield the lines that are not empty, each with its number."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
+    line = 1
     try:
         for cells in reader:
+            if reader.line_num > line:
+                raise errors.Invalid(f"Line {line} of the roster has a quote that is not closed there.", 1001)
+            line = reader.line_num + 1
             trimmed = [cell.strip() for cell in cells]
             if any(trimmed):
-                yield trimmed
+                yield reader.line_num, trimmed
     except csv.Error as failure:
-        raise errors.Invalid(f"The roster cannot be read: {failure}.", 1001) from failure
+        raise errors.Invalid(
+            f"Line {line} of the roster has a quote in a wrong place. Quote a whole cell, or nothing.", 1001
+        ) from failure
 
 
 def _header(cells: Sequence[str]) -> Sequence[str | None]:

@@ -84,9 +84,7 @@ class _Shape(msgspec.Struct, frozen=True):
 def find(tx: Transaction, query: Query) -> Page:
     """Return one page of the jobs of a query, newest first unless `ascending`."""
     if query.ids is not None:
-        jobs = _read(
-            tx, query, query.ids, _bounds(query.ascending, _given(query), tables.jobs.c.created, tables.jobs.c.id)
-        )
+        jobs = _read(tx, query, query.ids, bounded=True)
         edges = [(job.created, job.id) for job in jobs]
     else:
         edges = _edges(tx, query)
@@ -113,17 +111,17 @@ def list_of_code(tx: Transaction, code_id: str, limit: int) -> list[Job]:
     return records.jobs_of(tx, tx.execute(newest).all())
 
 
-def _read(
-    tx: Transaction, query: Query, ids: Iterable[str], bounds: Iterable[sa.ColumnElement[bool]] = ()
-) -> list[Job]:
+def _read(tx: Transaction, query: Query, ids: Iterable[str], *, bounded: bool = False) -> list[Job]:
     """Return the jobs of these ids that the query asks for, in its order."""
-    jobs = tables.jobs.c
-    conditions = [jobs.id.in_(sorted(ids)), jobs.deleted.is_(None), *bounds]
+    # Looked up first: else the conditions and the order could make the planner go through an index instead.
+    known = sa.select(*records.COLUMNS).where(tables.jobs.c.id.in_(sorted(ids)), tables.jobs.c.deleted.is_(None))
+    jobs = known.cte("known").prefix_with("MATERIALIZED").c
+    conditions = [*_bounds(query.ascending, _given(query), jobs.created, jobs.id)] if bounded else []
     if query.user_id is not None:
         conditions.append(jobs.user_id == query.user_id)
     among = ((jobs.project_id, query.project_ids), (jobs.device_id, query.device_ids), (jobs.state, query.states))
     conditions += [column.in_(sorted(values)) for column, values in among if values is not None]
-    statement = _ordered(sa.select(*records.COLUMNS).where(*conditions), query.ascending, jobs.created, jobs.id)
+    statement = _ordered(sa.select(*jobs).where(*conditions), query.ascending, jobs.created, jobs.id)
     return records.jobs_of(tx, tx.execute(statement, _values(query)).all())
 
 
@@ -172,7 +170,7 @@ def _ranges(tx: Transaction, query: Query) -> tuple[str, tuple[str, ...], _Range
     """Return the table whose index is read, the columns that are fixed, and the values of each range."""
     states = sorted(query.states if query.states is not None else State)
     if query.user_id is None:
-        return _shared_ranges(query, states)
+        return _shared_ranges(tx, query, states)
     user = [query.user_id]
     if query.tags is not None and len(query.tags) <= _MOST_RANGES:
         return "tags", ("user_id", "tag"), list(itertools.product(user, sorted(query.tags)))
@@ -188,10 +186,12 @@ def _ranges(tx: Transaction, query: Query) -> tuple[str, tuple[str, ...], _Range
 
 
 def _projects_of(tx: Transaction, query: Query) -> Collection[str]:
-    """Return the projects wanted, or those in which the user has jobs: found by leaping along an index."""
-    if query.project_ids is not None:
-        return query.project_ids
-    return [row[0] for row in tx.execute(_LEAPING, {"user": query.user_id})]
+    """Return the projects wanted; of many, or if all are, those in which the user has jobs: found by leaping."""
+    wanted = query.project_ids
+    if wanted is not None and len(wanted) <= 1:
+        return wanted
+    found = {row[0] for row in tx.execute(_LEAPING, {"user": query.user_id})}
+    return found if wanted is None else found & wanted
 
 
 #: From project to project of a user, state by state; each leap is one look-up, however many jobs lie between.
@@ -208,12 +208,55 @@ _LEAPING: Final = sa.text(
 )
 
 
-def _shared_ranges(query: Query, states: Sequence[State]) -> tuple[str, tuple[str, ...], _Ranges]:
+def _shared_ranges(tx: Transaction, query: Query, states: Sequence[State]) -> tuple[str, tuple[str, ...], _Ranges]:
     """Do the same for jobs of any user."""
     if query.project_ids is None:
         return "jobs", ("state",), [(state,) for state in states]
-    # What others do in their projects must not count here, so that other conditions are sifted from the project's jobs.
-    return "jobs", ("project_id",), [(project_id,) for project_id in sorted(query.project_ids)]
+    projects = sorted(query.project_ids)
+    if query.states is None and query.device_ids is None:
+        return "jobs", ("project_id",), [(project_id,) for project_id in projects]
+    # What others do in their projects must not count here, so that the index begins with the project.
+    columns = ("project_id", "device_id", "state")
+    devices = sorted(query.device_ids or ())
+    if query.device_ids is not None and len(projects) * len(devices) * len(states) <= _MOST_RANGES:
+        return "jobs", columns, list(itertools.product(projects, devices, states))
+    return (
+        "jobs",
+        columns,
+        [
+            (project_id, device_id, state)
+            for project_id, device_id, state in _combinations(tx, projects)
+            if state in states and (query.device_ids is None or device_id in query.device_ids)
+        ],
+    )
+
+
+def _combinations(tx: Transaction, projects: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield which projects have jobs on which device in which state: found by leaping along an index."""
+    for start in range(0, len(projects), _MOST_RANGES):
+        part = projects[start : start + _MOST_RANGES]
+        size = _rounded(len(part))
+        values = dict(zip((f"project_{number}" for number in range(size)), [*part, *[""] * size], strict=False))
+        yield from (tuple(row) for row in tx.execute(_leaping_shared(size), values))
+
+
+@functools.cache
+def _leaping_shared(size: int) -> sa.TextClause:
+    """Return the statement that leaps from one device and state of a project to the next, from job to job."""
+    order = "ORDER BY jobs.device_id, jobs.state, jobs.created, jobs.id LIMIT 1"
+    next_ = "SELECT jobs.id FROM jobs WHERE jobs.project_id = last.project_id AND jobs.deleted IS NULL"
+    wanted = " UNION ALL ".join(f"SELECT :project_{number}" for number in range(size))
+    # Two look-ups for each leap, because only one column's range bounds that of an index.
+    return sa.text(
+        f"WITH RECURSIVE wanted(project_id) AS ({wanted}), found(id) AS ("  # noqa: S608  # of names that are ours
+        "SELECT (SELECT jobs.id FROM jobs WHERE jobs.project_id = wanted.project_id AND jobs.deleted IS NULL "
+        f"{order}) FROM wanted "
+        "UNION ALL "
+        f"SELECT COALESCE(({next_} AND jobs.device_id = last.device_id AND jobs.state > last.state {order}), "
+        f"({next_} AND jobs.device_id > last.device_id {order})) "
+        "FROM found JOIN jobs AS last ON last.id = found.id"
+        ") SELECT jobs.project_id, jobs.device_id, jobs.state FROM found JOIN jobs ON jobs.id = found.id"
+    )
 
 
 @functools.lru_cache(maxsize=256)

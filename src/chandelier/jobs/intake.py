@@ -5,8 +5,9 @@ Only the program's envelope is looked at here. Whatever is wrong inside the prog
 a worker has opened it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -17,13 +18,16 @@ from chandelier.formats import qobj, texts
 from chandelier.jobs import codes, finding, pending, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
-from chandelier.jobs.records import Draft, Job, JobId
+from chandelier.jobs.records import Draft, Job, JobId, Kind
 from chandelier.store import Store, Transaction
+from chandelier.tenancy import access, network
 from chandelier.tenancy.access import Principal
 from chandelier.tenancy.network import Place
 
 #: The states that a job enters when its program has arrived.
 _HANDED_OVER: Final = (State.CREATED, State.VALIDATING)
+#: The states of a job whose program came along.
+_TAKEN: Final = (State.CREATING, *_HANDED_OVER)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -76,6 +80,7 @@ def submit(
         errors.TooLarge: The program is over the size limit.
         errors.Conflict: The device takes no new jobs.
         errors.LimitReached: The user has too many jobs on the device.
+        errors.NotFound: The place is not the caller's any more, or deleted.
     """
     devices.check_taking(device)
     check_size(len(program), limits)
@@ -86,20 +91,8 @@ def submit(
     job_id = records.new_id()
 
     def work(tx: Transaction) -> Job:
-        pending.check(tx, principal.user_id, place, device, limits.pending_jobs)
-        return records.create(
-            tx,
-            principal.user_id,
-            place.project_id,
-            device.id,
-            now,
-            kind="q-object",
-            calibration=device.calibration,
-            draft=draft,
-            job_id=job_id,
-            steps=(State.CREATING, *_HANDED_OVER),
-            **_known(envelope, program),
-        )
+        facts = {"job_id": job_id, "steps": _TAKEN} | _known(envelope, program)
+        return _create(tx, principal, place, device, now, kind="q-object", draft=draft, limits=limits, facts=facts)
 
     return _keep(store, job_id, program, work)
 
@@ -127,6 +120,7 @@ def submit_texts(
         errors.TooLarge: The programs are over the size limit.
         errors.Conflict: The device takes no new jobs.
         errors.LimitReached: The user has too many jobs on the device.
+        errors.NotFound: The place is not the caller's any more, or deleted.
     """
     devices.check_taking(device)
     check_size(len(asked.qasms), limits)
@@ -136,22 +130,11 @@ def submit_texts(
     program = texts.encode(gathered)
     job_id = records.new_id()
 
+    facts = {"job_id": job_id, "steps": _TAKEN, "input_bytes": len(program), "shots": gathered.shots}
+
     def work(tx: Transaction) -> Job:
-        pending.check(tx, principal.user_id, place, device, limits.pending_jobs)
-        kept = None if code is None else codes.create(tx, principal.user_id, code, now)
-        return records.create(
-            tx,
-            principal.user_id,
-            place.project_id,
-            device.id,
-            now,
-            kind="qasm",
-            calibration=device.calibration,
-            draft=draft if kept is None else msgspec.structs.replace(draft, code_id=kept.id),
-            job_id=job_id,
-            steps=(State.CREATING, *_HANDED_OVER),
-            input_bytes=len(program),
-            shots=gathered.shots,
+        return _create(
+            tx, principal, place, device, now, kind="qasm", draft=draft, limits=limits, facts=facts, code=code
         )
 
     return _keep(store, job_id, program, work)
@@ -162,7 +145,7 @@ def _keep(store: Store, job_id: JobId, program: bytes, work: Callable[[Transacti
     store.objects.put("programs", job_id, program)
     try:
         return store.write(work)
-    except errors.LimitReached:
+    except (errors.LimitReached, errors.NotFound):
         # Only here is it certain that no row was committed.
         store.objects.delete("programs", job_id)
         raise
@@ -183,18 +166,45 @@ def open_(
     Raises:
         errors.Conflict: The device takes no new jobs.
         errors.LimitReached: The user has too many jobs on the device.
+        errors.NotFound: The place is not the caller's any more, or deleted.
     """
     devices.check_taking(device)
+    return _create(tx, principal, place, device, now, kind="q-object-external-storage", draft=draft, limits=limits)
+
+
+def _create(
+    tx: Transaction,
+    principal: Principal,
+    place: Place,
+    device: Device,
+    now: datetime,
+    *,
+    kind: Kind,
+    draft: Draft,
+    limits: Limits,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+    code: codes.Draft | None = None,
+) -> Job:
+    """Add a job, if its submitter may (still) use the place and has not too many.
+
+    Args:
+        facts: What `records.create` is to know besides.
+        code: What to keep the text as.
+    """
+    access.hold(tx, principal, place)
     pending.check(tx, principal.user_id, place, device, limits.pending_jobs)
+    if code is not None:
+        draft = msgspec.structs.replace(draft, code_id=codes.create(tx, principal.user_id, code, now).id)
     return records.create(
         tx,
         principal.user_id,
         place.project_id,
         device.id,
         now,
-        kind="q-object-external-storage",
+        kind=kind,
         calibration=device.calibration,
         draft=draft,
+        **facts,
     )
 
 
@@ -203,6 +213,7 @@ def accept(store: Store, job: Job, now: datetime) -> Job:
 
     Raises:
         errors.Conflict: Nothing was uploaded, or the job was cancelled.
+        errors.NotFound: The project is deleted, or not the submitter's any more.
         errors.Invalid: The envelope of the program is not that of a Qobj; another one may be uploaded.
     """
     if job.state is State.CANCELLED:
@@ -215,6 +226,7 @@ def accept(store: Store, job: Job, now: datetime) -> Job:
     envelope = qobj.decode_envelope(program)
 
     def work(tx: Transaction) -> Job:
+        access.hold(tx, access.of_user(tx, job.user_id), network.get(tx, job.project_id))
         records.advance(tx, job.id, _HANDED_OVER, max(now, job.created), **_known(envelope, program))
         return records.get(tx, job.id)
 

@@ -408,6 +408,18 @@ def seconds_running(tx: Transaction) -> dict[tuple[str, str], float]:
     return {(row[0], row[1]): float(row[2]) for row in tx.execute(query)}
 
 
+def count_unfinished(tx: Transaction) -> dict[tuple[str, str], dict[State, int]]:
+    """Count the jobs that were handed over and have not ended, by device and project, and by state."""
+    columns = (tables.jobs.c.device_id, tables.jobs.c.project_id, tables.jobs.c.state)
+    handed_over = tables.jobs.c.state.in_(sorted(lifecycle.ACTIVE - {State.CREATING}))
+    found: dict[tuple[str, str], dict[State, int]] = {}
+    for device_id, project_id, state, count in tx.execute(
+        sa.select(*columns, sa.func.count()).where(handed_over).group_by(*columns)
+    ):
+        found.setdefault((device_id, project_id), {})[State(state)] = int(count)
+    return found
+
+
 def count_waiting(tx: Transaction, device_id: DeviceId) -> int:
     """Count the jobs of a device that were handed over and have not ended, up to `COUNTED`."""
     return int(tx.execute(_WAITING, {"device": device_id, "most": COUNTED}).scalar_one())
@@ -511,8 +523,9 @@ def _used(row: sa.Row[*tuple[Any, ...]]) -> usage.Entry:
         row.user_id,
         row.device_id,
         executions=0 if row.started is None else int((row.summary or {}).get("experiments", 0)),
-        queue_ms=(begun - row.created) // milliseconds,
-        run_ms=(row.ended - begun) // milliseconds,
+        # Of several jobs that a user submits in one moment, the last are created a few moments later.
+        queue_ms=max(0, (begun - row.created) // milliseconds),
+        run_ms=max(0, (row.ended - begun) // milliseconds),
         cost_ms=round(1000 * (row.cost or 0.0)),
     )
 

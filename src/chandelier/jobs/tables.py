@@ -59,6 +59,7 @@ jobs: Final = sa.Table(
     # user's jobs by creation time alone, so it is unique: protocol 8.
     _partial("deleted IS NULL", "user_id", "created", unique=True),
     _partial("deleted IS NULL", "project_id", "created", "id"),
+    _partial("deleted IS NULL", "project_id", "device_id", "state", "created", "id"),
     _partial("deleted IS NULL", "user_id", "state", "project_id", "created"),
     _partial("deleted IS NULL", "user_id", "device_id", "state", "project_id", "created"),
     # Where the next job of a project is found, and its place in line. The condition is written into the queries.

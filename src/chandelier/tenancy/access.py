@@ -13,7 +13,7 @@ from chandelier.devices import Device
 from chandelier.store import Transaction
 from chandelier.tenancy import grants, members, network, users
 from chandelier.tenancy.grants import Limits
-from chandelier.tenancy.network import Place, Spot
+from chandelier.tenancy.network import Place, ProjectId, Spot
 from chandelier.tenancy.users import UserId
 
 
@@ -64,8 +64,10 @@ RIGHTS: Final[Mapping[str, Role]] = {
     "change the hub's devices": Role.OPERATOR,
     "add a group": Role.HUB_ADMIN,
     "delete a group": Role.HUB_ADMIN,
+    "read the group": Role.GROUP_ADMIN,
     "change a group": Role.HUB_ADMIN,
     "read the group's jobs": Role.HUB_ADMIN,
+    "read the group's usage": Role.HUB_ADMIN,
     "read the group's devices": Role.HUB_ADMIN,
     "change the group's devices": Role.HUB_ADMIN,
     "change the group's admins": Role.GROUP_ADMIN,
@@ -75,6 +77,7 @@ RIGHTS: Final[Mapping[str, Role]] = {
     "delete a project": Role.GROUP_ADMIN,
     "change a project": Role.GROUP_ADMIN,
     "read the project's jobs": Role.GROUP_ADMIN,
+    "read the project's usage": Role.GROUP_ADMIN,
     "read the project's users": Role.GROUP_ADMIN,
     "read the project's devices": Role.MEMBER,
     "change the project's devices": Role.GROUP_ADMIN,
@@ -82,6 +85,11 @@ RIGHTS: Final[Mapping[str, Role]] = {
     "change the project's reservations": Role.GROUP_ADMIN,
     "change the project's users": Role.GROUP_ADMIN,
 }
+
+#: What may be read of deleted groups and projects too, because history is kept.
+HISTORY: Final = frozenset(
+    {"read the group's jobs", "read the group's usage", "read the project's jobs", "read the project's usage"}
+)
 
 
 def authenticate(tx: Transaction, token: str | None, now: datetime) -> Principal:
@@ -101,6 +109,16 @@ def authenticate_all(tx: Transaction, tokens: Iterable[str], now: datetime) -> d
     """Return who holds each of some access tokens; without those that are not valid (any more)."""
     holders = users.authenticate_all(tx, tokens, now)
     return {token: Principal(user.id, user.email, user.name, user.operator) for token, user in holders.items()}
+
+
+def of_user(tx: Transaction, user_id: str) -> Principal:
+    """Return who an account is, whoever is asking.
+
+    Raises:
+        errors.NotFound: There is none of this id.
+    """
+    user = users.get(tx, user_id)
+    return Principal(user.id, user.email, user.name, user.operator)
 
 
 def places(tx: Transaction, principal: Principal) -> list[Place]:
@@ -127,6 +145,8 @@ def require(
 ) -> Spot:
     """Return the node of one, two or three names if the caller has a right there.
 
+    Of `HISTORY` it may be one that was deleted: the newest, if none of these names exists.
+
     Args:
         right: One of `RIGHTS`.
 
@@ -138,6 +158,10 @@ def require(
     if above is None or not _has_place(tx, principal, above):
         raise errors.NotFound(f"There is no hub {hub!r}, or you have no place in it.", 3001)
     found = network.spot(tx, hub, group, project)
+    if found is None and right in HISTORY:
+        past = network.past_spot(tx, hub, group, project)
+        if past is not None and role_at(tx, principal, past) >= RIGHTS[right]:
+            return past
     nearest = found or (network.spot(tx, hub, group) if project is not None else None) or above
     role = role_at(tx, principal, nearest)
     if role < RIGHTS[right]:
@@ -175,9 +199,47 @@ def place(tx: Transaction, principal: Principal, names: tuple[str, str, str] | N
     found = network.find(tx, *names)
     if found is not None and (principal.operator or members.is_member(tx, found.project_id, principal.user_id)):
         return found
-    raise errors.NotFound(
-        f"There is no project {'/'.join(names)}, or you are not a member. GET /Network lists yours.", 3001
-    )
+    raise _no_place("/".join(names))
+
+
+def visible(tx: Transaction, principal: Principal, names: tuple[str, str, str]) -> Place:
+    """Return the place of three names, also to who administers it and is no member.
+
+    Raises:
+        errors.NotFound: There is no such place, or the caller has no role in it.
+    """
+    found = network.find(tx, *names)
+    if found is not None and role_at(tx, principal, found.spot) > Role.NOBODY:
+        return found
+    raise _no_place("/".join(names))
+
+
+def hold(tx: Transaction, principal: Principal, place: Place) -> None:
+    """Make sure that the caller may use a place, and that this stays so until the end of the transaction.
+
+    Whoever looked before the transaction began may have looked before somebody was removed.
+
+    Raises:
+        errors.NotFound: The place is deleted, or not the caller's (any more).
+    """
+    mine = principal.operator or members.stays_member(tx, place.project_id, principal.user_id)
+    if not (mine and network.stays(tx, place.project_id)):
+        raise _no_place(place.path)
+
+
+def _no_place(path: str) -> errors.NotFound:
+    return errors.NotFound(f"There is no project {path}, or you are not a member. GET /Network lists yours.", 3001)
+
+
+def administered(tx: Transaction, principal: Principal) -> list[Spot]:
+    """Return the groups that the caller administers, and the hubs in which these are or which they administer."""
+    mine = members.nodes_of(tx, principal.user_id)
+    found: list[Spot] = []
+    for hub in network.hubs(tx) if mine or principal.operator else ():
+        whole = principal.operator or hub.id in mine
+        groups = [Spot(hub, group) for group in network.groups_of(tx, hub) if whole or group.id in mine]
+        found += [Spot(hub), *groups] if whole or groups else []
+    return found
 
 
 def available(tx: Transaction, place: Place) -> list[Available]:
@@ -220,9 +282,36 @@ def any_device(tx: Transaction, principal: Principal, name: str) -> Available:
     raise errors.NotFound(f"You have no device {name!r}. List the devices to see their names.", 3100)
 
 
-def may_act_on_job(principal: Principal, owner: str) -> bool:
-    """Tell whether the caller may see, and act on, a job of `owner`: their own, and operators every one."""
+def owns(principal: Principal, owner: str) -> bool:
+    """Tell whether what is `owner`'s is the caller's: their own, and of operators everything."""
     return principal.operator or principal.user_id == owner
+
+
+def may_act_on_job(tx: Transaction, principal: Principal, owner: str, project_id: str) -> bool:
+    """Tell whether the caller may see, and do anything with, a job of `owner`: operators, and who submitted it.
+
+    A job belongs to its project: who is removed from that has lost it. Of a project that was deleted nobody was
+    removed.
+    """
+    if principal.operator:
+        return True
+    return principal.user_id == owner and members.is_member(tx, ProjectId(project_id), principal.user_id)
+
+
+def may_cancel_job(tx: Transaction, principal: Principal, owner: str, project_id: str) -> bool:
+    """Tell whether the caller may cancel a job of `owner`: besides those who may act on it, administrators."""
+    return may_act_on_job(tx, principal, owner, project_id) or _administers(tx, principal, project_id)
+
+
+def own_projects(tx: Transaction, principal: Principal) -> frozenset[ProjectId] | None:
+    """Return the projects of the caller's own jobs; None where no job needs to be asked for its project."""
+    if principal.operator or not members.has_left(tx, principal.user_id):
+        return None
+    return frozenset(ProjectId(node_id) for node_id in members.nodes_of(tx, principal.user_id))
+
+
+def _administers(tx: Transaction, principal: Principal, project_id: str) -> bool:
+    return role_at(tx, principal, network.get(tx, project_id).spot) >= Role.GROUP_ADMIN
 
 
 def may_read_job(tx: Transaction, principal: Principal, owner: str, project_id: str, share: str | None) -> bool:
@@ -233,11 +322,9 @@ def may_read_job(tx: Transaction, principal: Principal, owner: str, project_id: 
 
     Source: protocol 5.1 and 6.3, `shareLevel`.
     """
-    if may_act_on_job(principal, owner) or share == "global":
-        return True
-    place = network.get(tx, project_id)
-    if role_at(tx, principal, place.spot) >= Role.GROUP_ADMIN:
+    if share == "global" or may_cancel_job(tx, principal, owner, project_id):
         return True
     if share not in {"project", "group", "hub"}:
         return False
+    place = network.get(tx, project_id)
     return any(getattr(mine, share).id == getattr(place, share).id for mine in places(tx, principal))

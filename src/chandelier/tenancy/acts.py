@@ -12,10 +12,11 @@ import msgspec
 from chandelier import devices
 from chandelier.devices import Device, DeviceState, Pace
 from chandelier.store import Transaction
-from chandelier.tenancy import audit, grants, members, network
+from chandelier.tenancy import audit, grants, members, network, users
 from chandelier.tenancy.grants import Grant, Limits
 from chandelier.tenancy.members import Member
 from chandelier.tenancy.network import Node, Spot
+from chandelier.tenancy.users import Token, User
 
 #: What may be changed of a device.
 _CONDUCTED: Final = ("state", "message", "pace", "overhead", "max_job_seconds")
@@ -90,6 +91,11 @@ def remove_member(tx: Transaction, by: By, spot: Spot, email: str) -> None:
     audit.write(tx, by.who, "member.remove", spot, by.now, before=before)
 
 
+def cancel_job(tx: Transaction, by: By, spot: Spot, job_id: str) -> None:
+    """Write down that a job of somebody else is cancelled; `jobs.outcomes` cancels it."""
+    audit.write(tx, by.who, "job.cancel", spot, by.now, after={"job": job_id})
+
+
 def grant(tx: Transaction, by: By, spot: Spot, device: Device, priority: int, limits: Limits) -> Grant:
     """Give a node a device, or another share of it or other limits.
 
@@ -133,9 +139,31 @@ def set_max_job_seconds(tx: Transaction, by: By, name: str, seconds: float | Non
 
 def _conducted(tx: Transaction, by: By, before: Device, after: Device) -> Device:
     facts = [fact for fact in _CONDUCTED if getattr(before, fact) != getattr(after, fact)]
-    old, new = ({fact: getattr(device, fact) for fact in facts} for device in (before, after))
-    audit.write_of_device(tx, by.who, "device.set", after.name, by.now, before=old, after=new)
+    old, new = ({"device": after.name} | {fact: getattr(device, fact) for fact in facts} for device in (before, after))
+    audit.write(tx, by.who, "device.set", None, by.now, before=old, after=new)
     return after
+
+
+def issue_token(tx: Transaction, by: By, user: User, name: str) -> tuple[str, Token]:
+    """Make an API token for somebody; return its text, which is never seen again, and its record."""
+    text, token = users.issue(tx, user.id, "api", by.now, name=name)
+    audit.write(tx, by.who, "token.issue", None, by.now, after=_holding(user, token))
+    return text, token
+
+
+def revoke_token(tx: Transaction, by: By, token_id: str) -> Token:
+    """End a token, and every login made with it, at once.
+
+    Raises:
+        errors.NotFound: There is no such token, or it is revoked.
+    """
+    token = users.revoke(tx, token_id, by.now)
+    audit.write(tx, by.who, "token.revoke", None, by.now, before=_holding(users.get(tx, token.user_id), token))
+    return token
+
+
+def _holding(user: User, token: Token) -> dict[str, Any]:
+    return {"email": user.email, "token": token.id, "name": token.name}
 
 
 def _added(tx: Transaction, by: By, spot: Spot) -> Spot:

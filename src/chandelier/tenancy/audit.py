@@ -18,6 +18,7 @@ _acts: Final = sa.Table(
     sa.Column("at", database.UtcMilliseconds, nullable=False),
     sa.Column("who", sa.String(255), nullable=False),
     sa.Column("act", sa.String(64), nullable=False),
+    # Both are empty for what was done outside the tree, so that no hub's administrators are told of it.
     sa.Column("path", sa.String(200), nullable=False),
     sa.Column("hub_id", sa.String(24), nullable=False),
     sa.Column("before", sa.JSON),
@@ -33,7 +34,7 @@ class Act(msgspec.Struct, frozen=True):
         number: Later acts have higher ones.
         who: Address of the administrator, or how else the act came about.
         act: What was done, like `group.add`.
-        path: Hub, group and project it was done to, as people write them.
+        path: Hub, group and project it was done to, as people write them; empty for what belongs to no hub.
         before: What changed, as it was; None if there was nothing.
         after: What changed, as it is now; None if there is nothing.
     """
@@ -51,30 +52,21 @@ def write(
     tx: Transaction,
     who: str,
     act: str,
-    spot: Spot,
+    spot: Spot | None,
     now: datetime,
     *,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write down what is being done in this transaction."""
-    row = {"at": now, "who": who, "act": act, "path": spot.path, "hub_id": spot.hub.id}
+    """Write down what is being done in this transaction.
+
+    Args:
+        spot: To what; None for accounts, tokens and devices, which belong to the installation.
+    """
+    row: dict[str, Any] = {"at": now, "who": who, "act": act, "path": "", "hub_id": ""}
+    if spot is not None:
+        row |= {"path": spot.path, "hub_id": spot.hub.id}
     tx.execute(sa.insert(_acts), row | {"before": before and dict(before), "after": after and dict(after)})
-
-
-def write_of_device(
-    tx: Transaction,
-    who: str,
-    act: str,
-    name: str,
-    now: datetime,
-    *,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-) -> None:
-    """Write down what is being done to a device, which is in no hub: its name stands for the path."""
-    row = {"at": now, "who": who, "act": act, "path": name, "hub_id": ""}
-    tx.execute(sa.insert(_acts), row | {"before": dict(before), "after": dict(after)})
 
 
 def list_(

@@ -20,6 +20,7 @@ from chandelier.tenancy.users import User, UserId
 
 #: What one may be at a node; hubs and groups have administrators only, projects members only.
 Role = Literal["admin", "member"]
+Departures = tuple[int, datetime | None]
 
 _members: Final = sa.Table(
     "members",
@@ -41,6 +42,11 @@ _invitations: Final = sa.Table(
     sa.Column("ended", database.UtcMilliseconds),
 )
 _STANDS: Final = _members.c.removed.is_(None)
+# Built once, because each submission runs it.
+_ROLE: Final = sa.select(_members.c.joined).where(
+    _members.c.node_id == sa.bindparam("node"), _members.c.user_id == sa.bindparam("user"), _STANDS
+)
+_ROLE_LOCKED: Final = _ROLE.with_for_update(read=True)
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -78,7 +84,7 @@ def add(tx: Transaction, spot: Spot, email: str, now: datetime) -> Member:
         errors.Invalid: The address is not one.
     """
     address = users.address(email)
-    user = users.find_by_email(tx, address)
+    user = _account(tx, address)
     if user is not None:
         _join(tx, spot.node.id, spot.level, user.id, now)
         return Member(user.id, user.email, user.name, role_at(spot.level), now)
@@ -99,7 +105,7 @@ def remove(tx: Transaction, spot: Spot, email: str, now: datetime) -> None:
     """
     address = users.address(email)
     tx.ring("network")
-    user = users.find_by_email(tx, address)
+    user = _account(tx, address)
     ended = tx.execute(
         sa.update(_invitations)
         .where(_invitations.c.node_id == spot.node.id, _invitations.c.email == address, _invitations.c.ended.is_(None))
@@ -153,6 +159,25 @@ def is_member(tx: Transaction, project_id: ProjectId, user_id: UserId) -> bool:
     return has_role(tx, [project_id], user_id)
 
 
+def stays_member(tx: Transaction, project_id: str, user_id: str) -> bool:
+    """Tell the same; nobody removes a member before this transaction has ended."""
+    key = {"node": project_id, "user": user_id}
+    return tx.execute(_ROLE_LOCKED if tx.skips_locked else _ROLE, key).first() is not None
+
+
+def has_left(tx: Transaction, user_id: UserId) -> bool:
+    """Tell whether a role was ever taken from a user and not given back."""
+    gone = sa.select(_members.c.joined).where(_members.c.user_id == user_id, _members.c.removed.is_not(None))
+    return tx.execute(gone.limit(1)).first() is not None
+
+
+def departures(tx: Transaction) -> Departures:
+    """Return what is another whenever a role was taken from somebody: how many were, and the last time."""
+    gone = sa.select(sa.func.count(), sa.func.max(_members.c.removed)).where(_members.c.removed.is_not(None))
+    row = tx.execute(gone).one()
+    return row[0], row[1]
+
+
 def has_role(tx: Transaction, node_ids: Iterable[str], user_id: UserId) -> bool:
     """Tell whether a user has a role at one of some nodes."""
     key = (_members.c.node_id.in_(list(node_ids)), _members.c.user_id == user_id, _STANDS)
@@ -176,6 +201,16 @@ def places_of(tx: Transaction, user_id: UserId) -> list[Place]:
     """Return the places where a user is a member, the default project first and then the oldest."""
     mine = nodes_of(tx, user_id)
     return [place for place in network.all_places(tx) if place.project.id in mine]
+
+
+def _account(tx: Transaction, address: str) -> User | None:
+    """Return the account of an address; if there is none, none is made before this transaction has ended."""
+    user = users.find_by_email(tx, address)
+    if user is None:
+        # Else an invitation and an account that are made at the same moment would miss each other.
+        users.reserve(tx, address)
+        user = users.find_by_email(tx, address)
+    return user
 
 
 def _join(tx: Transaction, node_id: str, level: Level, user_id: UserId, now: datetime) -> None:

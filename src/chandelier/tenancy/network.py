@@ -139,12 +139,20 @@ class Spot(msgspec.Struct, frozen=True):
         """Its names, as people write them."""
         return "/".join(node.name for node in self.way)
 
+    @property
+    def gone(self) -> bool:
+        """Whether it, or what it is in, was deleted."""
+        return any(node.deleted is not None for node in self.way)
+
 
 _PLACE: Final = [table.c[name] for table in (_hubs, _groups, _projects) for name in _NODE_COLUMNS]
 _TREE: Final = _projects.join(_groups, _groups.c.id == _projects.c.group_id).join(_hubs, _hubs.c.id == _groups.c.hub_id)
 _EXISTS: Final = (_hubs.c.deleted.is_(None), _groups.c.deleted.is_(None), _projects.c.deleted.is_(None))
 # Built once, because each poll runs it.
 _BY_ID: Final = sa.select(*_PLACE).select_from(_TREE).where(_projects.c.id == sa.bindparam("id"))
+# Built once, because each submission runs it. Who deletes what is above a project deletes the project too.
+_STANDING: Final = sa.select(_projects.c.id).select_from(_TREE).where(_projects.c.id == sa.bindparam("id"), *_EXISTS)
+_STAYING: Final = _STANDING.with_for_update(read=True, of=_projects)
 _IS_DEFAULT: Final = sa.and_(
     _hubs.c.name == DEFAULT_HUB, _groups.c.name == DEFAULT_GROUP, _projects.c.name == DEFAULT_PROJECT
 )
@@ -188,6 +196,11 @@ def get(tx: Transaction, project_id: str) -> Place:
     return _place(row)
 
 
+def stays(tx: Transaction, project_id: str) -> bool:
+    """Tell whether a project exists; nobody deletes it before this transaction has ended."""
+    return tx.execute(_STAYING if tx.skips_locked else _STANDING, {"id": project_id}).first() is not None
+
+
 def all_places(tx: Transaction) -> list[Place]:
     """Return every place, the default project first and then the oldest."""
     return [_place(row) for row in tx.execute(_ALL)]
@@ -215,6 +228,21 @@ def spot_of(tx: Transaction, level: Level, node_id: str) -> Spot:
         query = query.where(_projects.c.group_id == _groups.c.id)
     row, width = tx.execute(query.where(tables[-1].c.id == node_id)).one(), len(_NODE_COLUMNS)
     return Spot(*(Node(*row[start : start + width]) for start in range(0, len(tables) * width, width)))
+
+
+def past_spot(tx: Transaction, hub: str, group: str | None = None, project: str | None = None) -> Spot | None:
+    """Return the node of one, two or three names: the one that exists, or else the newest that was deleted."""
+    found_hub = _newest(tx, _hubs, _hubs.c.name == hub)
+    if found_hub is None or group is None:
+        return None if found_hub is None else Spot(found_hub)
+    if project is None:
+        found = _newest(tx, _groups, _groups.c.hub_id == found_hub.id, _groups.c.name == group)
+        return None if found is None else Spot(found_hub, found)
+    # It may have been in a deleted group whose name another has now.
+    names = (_hubs.c.id == found_hub.id, _groups.c.name == group, _projects.c.name == project)
+    query = sa.select(*_PLACE).select_from(_TREE).where(*names)
+    row = tx.execute(query.order_by(*_newest_first(_projects)).limit(1)).first()
+    return None if row is None else _place(row).spot
 
 
 def hubs(tx: Transaction) -> list[Node]:
@@ -350,6 +378,16 @@ def _check_name(what: str, name: str, pattern: re.Pattern[str], rule: str) -> No
 def _find(tx: Transaction, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Node | None:
     found = _list(tx, table, *conditions)
     return found[0] if found else None
+
+
+def _newest(tx: Transaction, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Node | None:
+    query = sa.select(*(table.c[name] for name in _NODE_COLUMNS)).where(*conditions)
+    row = tx.execute(query.order_by(*_newest_first(table)).limit(1)).first()
+    return None if row is None else Node(*row)
+
+
+def _newest_first(table: sa.Table) -> tuple[sa.ColumnElement[Any], ...]:
+    return table.c.deleted.is_not(None), table.c.created.desc(), table.c.id.desc()
 
 
 def _list(tx: Transaction, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> list[Node]:

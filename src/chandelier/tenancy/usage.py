@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger of usage: one entry for each job that ended, and their sums by day; the only writer of both.
+"""The ledger of usage: one entry for each job that ended, and sums of them that are kept; the only writer of both.
 
-An entry is written in the transaction that ends the job, so the ledger is exact. Sums over long times are read from
-the days, and only the hours at both ends from the entries.
+An entry and what it adds to the sums are written in the transaction that ends the job, so the ledger is exact. A time
+is read from the longest spans that fit into it, its ends from shorter ones, and only the hours that are left from the
+entries.
 """
 
-from collections.abc import Collection, Mapping
+import functools
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,8 +19,9 @@ from chandelier.store import Transaction, database
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
 
-_DAY: Final = timedelta(days=1)
-_SUMS: Final = ("jobs", "executions", "queue_ms", "run_ms", "cost_ms")
+_DAY_MS: Final = timedelta(days=1) // timedelta(milliseconds=1)
+_AMOUNTS: Final = ("executions", "queue_ms", "run_ms", "cost_ms")
+_SUMS: Final = ("jobs", *_AMOUNTS, "ran")
 _KEYS: Final = ("project_id", "user_id", "device_id")
 
 _entries: Final = sa.Table(
@@ -26,18 +29,27 @@ _entries: Final = sa.Table(
     database.metadata,
     sa.Column("job_id", sa.String(24), primary_key=True),
     sa.Column("ended", database.UtcMilliseconds, nullable=False, index=True),
-    sa.Column("project_id", sa.String(24), nullable=False),
-    sa.Column("user_id", sa.String(24), nullable=False),
-    sa.Column("device_id", sa.String(24), nullable=False),
-    *(sa.Column(name, sa.BigInteger, nullable=False) for name in _SUMS[1:]),
+    *(sa.Column(name, sa.String(24), nullable=False) for name in _KEYS),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in _AMOUNTS),
 )
-_days: Final = sa.Table(
-    "usage_days",
-    database.metadata,
-    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
-    *(sa.Column(name, sa.String(24), primary_key=True) for name in _KEYS),
-    *(sa.Column(name, sa.BigInteger, nullable=False) for name in _SUMS),
-)
+
+
+def _by(*keys: str) -> list[sa.Column[Any]]:
+    """Return the columns of sums by some keys; `day` is the first one of the span, counted from 1970-01-01."""
+    return [
+        sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+        *(sa.Column(key, sa.String(24), primary_key=True) for key in keys),
+        *(sa.Column(each, sa.BigInteger, nullable=False) for each in _SUMS),
+    ]
+
+
+_months: Final = sa.Table("usage_months", database.metadata, *_by(*_KEYS))
+_days: Final = sa.Table("usage_days", database.metadata, *_by(*_KEYS))
+#: The same for all users and devices together, of which there are far fewer.
+_project_months: Final = sa.Table("usage_project_months", database.metadata, *_by("project_id"))
+_project_days: Final = sa.Table("usage_project_days", database.metadata, *_by("project_id"))
+#: How many days each table sums up; all that are called months are as long.
+_SPANS: Final[Mapping[sa.Table, int]] = {_months: 32, _days: 1, _project_months: 32, _project_days: 1}
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -62,13 +74,28 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """What some jobs used together."""
+    """What some jobs used together.
+
+    Attributes:
+        ran: How many of the jobs ran, for at least a millisecond.
+    """
 
     jobs: int = 0
     executions: int = 0
     queue_ms: int = 0
     run_ms: int = 0
     cost_ms: int = 0
+    ran: int = 0
+
+    @property
+    def average_run_ms(self) -> float:
+        """How long a job ran, of those that did."""
+        return self.run_ms / max(1, self.ran)
+
+    @property
+    def average_queue_ms(self) -> float:
+        """How long a job waited, those that never ran included."""
+        return self.queue_ms / max(1, self.jobs)
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -91,15 +118,13 @@ def record(tx: Transaction, entry: Entry) -> None:
     row = msgspec.structs.asdict(entry)
     if not database.insert_if_absent(tx, _entries, row):
         return
-    key = {"day": _day(entry.ended)} | {name: row[name] for name in _KEYS}
-    sums = {"jobs": 1} | {name: row[name] for name in _SUMS[1:]}
-    while True:
-        where = [_days.c[name] == value for name, value in key.items()]
-        more = {name: _days.c[name] + value for name, value in sums.items()}
-        if tx.execute(sa.update(_days).where(*where).values(**more)).rowcount == 1:
-            return
-        if database.insert_if_absent(tx, _days, key | sums):
-            return
+    day = database.to_milliseconds(entry.ended) // _DAY_MS
+    sums = {"jobs": 1, "ran": int(entry.run_ms > 0)} | {name: row[name] for name in _AMOUNTS}
+    for table, days in _SPANS.items():
+        keys = {"day": day - day % days} | {name: row[name] for name in _KEYS if name in table.c}
+        more = {f"in_{name}": value for name, value in keys.items()} | {f"more_{name}": sums[name] for name in _SUMS}
+        while tx.execute(_adding(table), more).rowcount != 1 and not database.insert_if_absent(tx, table, keys | sums):
+            pass  # another transaction inserted it in between
 
 
 def total(tx: Transaction, selection: Selection) -> Sums:
@@ -110,7 +135,9 @@ def total(tx: Transaction, selection: Selection) -> Sums:
 def by(tx: Transaction, selection: Selection, columns: tuple[str, ...]) -> dict[tuple[Any, ...], Sums]:
     """Return the sums by some of `day`, `project_id`, `user_id` and `device_id`; days are numbered from 1970-01-01."""
     found: dict[tuple[Any, ...], Sums] = {}
-    for table, low, high in _parts(selection):
+    since = None if selection.since is None else database.to_milliseconds(selection.since)
+    until = None if selection.until is None else database.to_milliseconds(selection.until)
+    for table, low, high in _parts(since, until, _tables(selection, columns)):
         for row in tx.execute(_summing(table, low, high, selection, columns)):
             key, sums = tuple(row[: len(columns)]), Sums(*(int(value or 0) for value in row[len(columns) :]))
             if sums.jobs:
@@ -132,47 +159,61 @@ def plus(one: Sums, two: Sums) -> Sums:
     return Sums(*(getattr(one, name) + getattr(two, name) for name in _SUMS))
 
 
-def _parts(selection: Selection) -> list[tuple[sa.Table, int | None, int | None]]:
-    """Return which table answers for which part of the time: whole days, and what sticks out at both ends.
+@functools.cache
+def _adding(table: sa.Table) -> sa.Update:
+    """Return the statement that adds `:more_…` to the sums at `:in_…`; built once, because every job runs it."""
+    where = [column == sa.bindparam(f"in_{column.name}") for column in table.primary_key]
+    return sa.update(table).where(*where).values({name: table.c[name] + sa.bindparam(f"more_{name}") for name in _SUMS})
 
-    Bounds are milliseconds since 1970 for entries and days since 1970 for days; the upper one is not included.
-    """
-    day_ms = _DAY // timedelta(milliseconds=1)
-    since = None if selection.since is None else database.to_milliseconds(selection.since)
-    until = None if selection.until is None else database.to_milliseconds(selection.until)
-    first = None if since is None else -(-since // day_ms)
-    last = None if until is None else until // day_ms
-    if first is not None and last is not None and first >= last:
+
+def _tables(selection: Selection, columns: Collection[str]) -> Sequence[sa.Table]:
+    """Return the tables that can answer, the longest spans first."""
+    together = {"user_id", "device_id"}.isdisjoint(columns) and selection.user_ids is selection.device_ids is None
+    months, days = (_project_months, _project_days) if together else (_months, _days)
+    return [days] if "day" in columns else [months, days]
+
+
+def _parts(
+    since: int | None, until: int | None, tables: Sequence[sa.Table]
+) -> list[tuple[sa.Table, int | None, int | None]]:
+    """Return which table answers for which part of the time, in ms since 1970; `until` is not included."""
+    if not tables:
         return [(_entries, since, until)]
-    parts: list[tuple[sa.Table, int | None, int | None]] = [(_days, first, last)]
-    if since is not None and first is not None and since < first * day_ms:
-        parts.append((_entries, since, first * day_ms))
-    if until is not None and last is not None and last * day_ms < until:
-        parts.append((_entries, last * day_ms, until))
+    table, *rest = tables
+    span = _SPANS[table] * _DAY_MS
+    first = None if since is None else -(-since // span) * span
+    last = None if until is None else until // span * span
+    if first is not None and last is not None and first >= last:
+        return _parts(since, until, rest)
+    parts: list[tuple[sa.Table, int | None, int | None]] = [(table, first, last)]
+    if since != first:
+        parts += _parts(since, first, rest)
+    if until != last:
+        parts += _parts(last, until, rest)
     return parts
 
 
 def _summing(
     table: sa.Table, low: int | None, high: int | None, selection: Selection, columns: tuple[str, ...]
 ) -> sa.Select[Any]:
-    moment = table.c.day if table is _days else sa.type_coerce(table.c.ended, sa.BigInteger)
-    day = table.c.day if table is _days else moment / sa.literal(_DAY // timedelta(milliseconds=1), sa.BigInteger)
     if table is _entries:
-        day = sa.cast(sa.func.floor(day), sa.Integer)
-    keys: Mapping[str, Any] = {"day": day} | {name: table.c[name] for name in _KEYS}
-    jobs = sa.func.sum(table.c.jobs) if table is _days else sa.func.count()
-    sums = [jobs, *(sa.func.sum(table.c[name]) for name in _SUMS[1:])]
+        moment: sa.ColumnElement[Any] = sa.type_coerce(table.c.ended, sa.BigInteger)
+        jobs: sa.ColumnElement[Any] = sa.func.count()
+        ran: sa.ColumnElement[Any] = sa.func.sum(sa.case((table.c.run_ms > 0, 1), else_=0))
+        day: sa.ColumnElement[Any] = sa.cast(sa.func.floor(moment / sa.literal(_DAY_MS, sa.BigInteger)), sa.Integer)
+    else:
+        moment = day = table.c.day
+        jobs, ran = sa.func.sum(table.c.jobs), sa.func.sum(table.c.ran)
+    unit = 1 if table is _entries else _DAY_MS
+    keys: Mapping[str, Any] = {"day": day} | {name: table.c[name] for name in _KEYS if name in table.c}
+    sums = [jobs, *(sa.func.sum(table.c[name]) for name in _AMOUNTS), ran]
     query = sa.select(*(keys[name] for name in columns), *sums)
     if low is not None:
-        query = query.where(moment >= low)
+        query = query.where(moment >= low // unit)
     if high is not None:
-        query = query.where(moment < high)
-    among = ((table.c.project_id, selection.project_ids), (table.c.user_id, selection.user_ids))
-    for column, values in (*among, (table.c.device_id, selection.device_ids)):
+        query = query.where(moment < high // unit)
+    wanted = zip(_KEYS, (selection.project_ids, selection.user_ids, selection.device_ids), strict=True)
+    for name, values in wanted:
         if values is not None:
-            query = query.where(column.in_(sorted(values)))
+            query = query.where(table.c[name].in_(sorted(values)))
     return query.group_by(*(keys[name] for name in columns)) if columns else query
-
-
-def _day(moment: datetime) -> int:
-    return database.to_milliseconds(moment) // (_DAY // timedelta(milliseconds=1))

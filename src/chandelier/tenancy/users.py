@@ -141,9 +141,19 @@ def create(
     """
     user = User(UserId(secrets.token_hex(12)), address(email), name[:200], operator, now)
     row = msgspec.structs.asdict(user) | {"password_hash": password_hash}
+    reserve(tx, user.email)
     if not database.insert_if_absent(tx, _users, row):
         raise errors.Conflict(f"An account for {user.email} exists.", 3501)
     return user
+
+
+def reserve(tx: Transaction, address: str) -> None:
+    """Let no other transaction make an account for an address, or invite it, before this one has ended.
+
+    Args:
+        address: As accounts are known by it.
+    """
+    tx.alone(f"address:{address}")
 
 
 def address(email: str) -> str:
