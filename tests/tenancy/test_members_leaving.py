@@ -140,7 +140,7 @@ def test_what_was_accepted_is_run(town: Town, what: str) -> None:
     take_away(town, what)
     town.store.write(lambda tx: outcomes.validated(tx, job, ACCEPTED, after(6)))
 
-    claim = town.store.write(lambda tx: claims.claim_run(tx, ranking.first_come, "worker", after(7)))
+    claim = town.store.write(lambda tx: claims.claim_run(tx, ranking.fair, "worker", after(7)))
     assert claim is not None
     assert (claim.job.id, reload(town.store, job).state) == (job.id, State.RUNNING)
 
