@@ -97,7 +97,7 @@ def test_the_longest_job_of_a_device_is_set(shell: Shell) -> None:
     """And taken back; it stands among the device's facts, and in the audit log."""
     assert shell.json("limit", "job", "manila", "--seconds", "120") == {"device": "manila", "max_job_seconds": 120}
     assert shell.json("device", "show", "manila")["max_job_seconds"] == 120
-    assert shell.json("audit", "log")[0]["after"] == {"max_job_seconds": 120}
+    assert shell.json("audit", "log")[0]["after"] == {"device": "manila", "max_job_seconds": 120}
     assert shell.json("limit", "job", "manila", "--none") == {"device": "manila", "max_job_seconds": None}
 
 

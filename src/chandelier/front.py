@@ -223,6 +223,7 @@ _NAMES: Final[Mapping[str, tuple[str, _Schema]]] = {
     "execution": ("Id of a run of a kept program.", {"type": "string", "minLength": 1}),
     "code": ("Id of a kept program.", {"type": "string", "minLength": 1}),
     "user": ("Id of a user.", {"type": "string", "minLength": 1}),
+    "booking": ("Id of a reservation.", {"type": "string", "minLength": 1}),
     "name": ("Name of an object.", {"type": "string", "minLength": 1}),
 }
 

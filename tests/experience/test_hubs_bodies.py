@@ -29,7 +29,8 @@ ENDPOINTS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("POST", f"{LAB}/Projects"): ("name", "title", "priority", "description"),
     ("PUT", ONE): ("title", "priority", "description"),
     ("POST", f"{ONE}/users"): ("add", "remove", "remomve"),
-    ("POST", f"{ONE}/devices"): ("name", "priority", "capabilities", "limit"),
+    ("POST", f"{ONE}/devices"): ("name", "priority", "capabilities", "limit", "maxPending", "timeLimit"),
+    **{("POST", f"{place}/devices/device/bookings"): ("initialDate", "endDate", "mode") for place in (HUB, LAB, ONE)},
 }
 #: Words of the decoder, which nobody should have to read.
 FOREIGN: Final = re.compile(r"Object |Expected|got `|`\$|enum value|`(str|int|bool|array|null)`|msgspec|Struct")
@@ -103,7 +104,7 @@ def _usual(desk: Desk) -> Campus:
 
 def test_every_endpoint_with_a_body_is_tried() -> None:
     """None of administration is forgotten."""
-    known = {"campus": "{hub}", "lab": "{group}", "one": "{project}"}
+    known = {"campus": "{hub}", "lab": "{group}", "one": "{project}", "device": "{device}"}
     tried = {(method, "/".join(known.get(part, part) for part in path.split("/"))) for method, path in ENDPOINTS}
     assert tried == {(route.method, route.path) for route in experience.ROUTES if route.right and route.request}
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from chandelier import devices, errors
 from chandelier.devices import Device
-from chandelier.experience import administration, conditions, documents, shelf
+from chandelier.experience import administration, bodies, conditions, documents, shelf
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
 from chandelier.scheduling import reservations
@@ -76,7 +76,7 @@ def get(call: Call, spot: Spot) -> Json:
 
 def add(tx: Transaction, call: Call, spot: Spot) -> Document:
     """Reserve a device for a hub, a group or a project."""
-    asked = call.json(Booking)
+    asked = bodies.read(call, Booking)
     device = _device(tx, call, spot)
     begins = call.now if asked.initial_date is UNSET else _read(asked.initial_date, "initialDate")
     wanted = Wanted(asked.mode, begins, _read(asked.end_date, "endDate"))
