@@ -63,9 +63,9 @@ def share_set(
 
     def work(tx: "Transaction") -> "Change":
         spot = paths.get(tx, path)
-        before = of(tx, paths.above(spot))
+        before = of(tx, spot.above)
         acts.change(tx, folder.by(), spot, priority=share)
-        return before, of(tx, paths.above(spot))
+        return before, of(tx, spot.above)
 
     with folder.opened(data) as store:
         done = folder.write(store, work, dry_run=dry_run)
@@ -93,8 +93,10 @@ def of(tx: "Transaction", above: "Spot | None", device: "Device | None" = None) 
 
 def percentages(shares: Mapping[str, int]) -> dict[str, float]:
     """Return what each share is of their sum, in per cent."""
+    from chandelier.tenancy import rules
+
     whole = sum(shares.values())
-    return {path: 100 * share / whole for path, share in shares.items()}
+    return {path: rules.percent(share, whole) for path, share in shares.items()}
 
 
 def report(

@@ -12,21 +12,6 @@ from chandelier.experience.shapes import Amount, Count, Date, Maybe, Object, Pri
 Percent = Annotated[float, Meta(ge=0, le=100)]
 
 
-class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """What was set for a device at one level. Source: seed 001, `configurationDetails`."""
-
-    capabilities: "CapabilitiesSet"
-    limit: Maybe[Priority] = UNSET
-    effective: Maybe["Effective"] = UNSET
-
-
-class Effective(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for a device of a project: the least of what was set on the way from the hub to it."""
-
-    capabilities: "CapabilitiesSet"
-    limit: Maybe[Priority] = UNSET
-
-
 class CapabilitiesSet(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What may be done with a device, as far as it was set."""
 
@@ -37,10 +22,24 @@ class CapabilitiesSet(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     pulse_channels: Maybe[Priority] = UNSET
 
 
+class Effective(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for a device of a project: the least of what was set on the way to it and of what the device does."""
+
+    capabilities: CapabilitiesSet
+    limit: Maybe[Priority] = UNSET
+
+
+class Details(Effective, frozen=True, kw_only=True):
+    """What was set for a device at one level. Source: seed 001, `configurationDetails`."""
+
+    effective: Maybe[Effective] = UNSET
+
+
 class Granted(shapes.Share, frozen=True, kw_only=True, rename="camel"):
-    """A device of a hub, group or project. Source: seed 001, `POST …/devices`."""
+    """A device of a hub, group or project; where it cannot be used that is told. Source: seed 001, `POST …/devices`."""
 
     share: Maybe[Percent] = UNSET
+    usable: Maybe[Literal[False]] = UNSET
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -57,11 +57,10 @@ def settle(tx: Transaction, job: Job, finished: tasks.Finished, result: str, now
         "output_bytes": finished.bytes,
         "result": result,
     }
-    if finished.success:
-        records.advance(tx, job.id, (State.COMPLETED,), now, **facts)
-    else:
+    state = State.COMPLETED if finished.success else State.ERROR_RUNNING_JOB
+    if not finished.success:
         facts |= {"error_code": finished.code, "error_message": finished.message}
-        records.advance(tx, job.id, (State.ERROR_RUNNING_JOB,), now, **facts)
+    records.advance(tx, job.id, (state,), now, executions=finished.experiments, **facts)
 
 
 def requeue(tx: Transaction, job: Job, now: datetime) -> None:

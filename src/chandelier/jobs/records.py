@@ -218,8 +218,13 @@ def new_id() -> JobId:
     return JobId(secrets.token_hex(12))
 
 
-def advance(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime, **facts: Any) -> None:
+def advance(
+    tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime, *, executions: int = 0, **facts: Any
+) -> None:
     """Move a job through `steps`, write an event for each, and set `facts` (columns) with the last.
+
+    Args:
+        executions: Experiments that ran to their end, for the ledger; of a job without a result there are none.
 
     Raises:
         errors.Conflict: The job is not in a state from which it may go to the first step (or it does not exist).
@@ -234,7 +239,7 @@ def advance(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetim
         raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {steps[0]}.", 3251)
     _log(tx, job_id, steps, now)
     if row is not None:
-        usage.record(tx, _used(row))
+        usage.record(tx, _used(row, executions))
 
 
 def note(tx: Transaction, job_id: JobId, **facts: Any) -> None:
@@ -418,7 +423,7 @@ def purged(tx: Transaction, job_ids: Iterable[JobId], now: datetime) -> None:
     tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id.in_(list(job_ids))).values(purged=now))
 
 
-def _used(row: sa.Row[*tuple[Any, ...]]) -> usage.Entry:
+def _used(row: sa.Row[*tuple[Any, ...]], executions: int) -> usage.Entry:
     """Return what a job that has ended used."""
     begun = row.started or row.ended
     milliseconds = timedelta(milliseconds=1)
@@ -428,7 +433,7 @@ def _used(row: sa.Row[*tuple[Any, ...]]) -> usage.Entry:
         row.project_id,
         row.user_id,
         row.device_id,
-        executions=0 if row.started is None else int((row.summary or {}).get("experiments", 0)),
+        executions=executions,
         # Of several jobs that a user submits in one moment, the last are created a few moments later.
         queue_ms=max(0, (begun - row.created) // milliseconds),
         run_ms=max(0, (row.ended - begun) // milliseconds),
@@ -442,7 +447,7 @@ def _moving(step: State, columns: tuple[str, ...], *, telling: bool) -> sa.Updat
     allowed = sa.or_(sa.false(), *(tables.jobs.c.state == source for source in sorted(lifecycle.sources(step))))
     update = sa.update(tables.jobs).where(tables.jobs.c.id == sa.bindparam("job"), allowed)
     update = update.values({column: sa.bindparam(column) for column in columns})
-    told = ("id", "created", "started", "ended", "project_id", "user_id", "device_id", "summary", "cost")
+    told = ("id", "created", "started", "ended", "project_id", "user_id", "device_id", "cost")
     return update.returning(*(tables.jobs.c[name] for name in told)) if telling else update
 
 
