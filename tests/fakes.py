@@ -38,19 +38,23 @@ def finish(task: tasks.Task, _call: "ScriptedCall", _timeout: float) -> bytes:
     """Leave a result of all experiments."""
     assert isinstance(task, tasks.Run)
     Path(task.result).write_bytes(RESULT)
-    return tasks.encode(tasks.Finished(success=True, code=0, message="", seconds=0.25, bytes=len(RESULT)))
+    return tasks.encode(
+        tasks.Finished(success=True, code=0, message="", seconds=0.25, bytes=len(RESULT), experiments=1)
+    )
 
 
 def finish_partly(task: tasks.Task, _call: "ScriptedCall", _timeout: float) -> bytes:
     """Leave a result in which an experiment failed."""
     assert isinstance(task, tasks.Run)
     Path(task.result).write_bytes(RESULT)
-    return tasks.encode(tasks.Finished(success=False, code=8020, message="one failed", seconds=0.25, bytes=1))
+    return tasks.encode(
+        tasks.Finished(success=False, code=8020, message="one failed", seconds=0.25, bytes=1, experiments=0)
+    )
 
 
 def forget_result(_task: tasks.Task, _call: "ScriptedCall", _timeout: float) -> bytes:
     """Say that there is a result, and leave none."""
-    return tasks.encode(tasks.Finished(success=True, code=0, message="", seconds=0.25, bytes=0))
+    return tasks.encode(tasks.Finished(success=True, code=0, message="", seconds=0.25, bytes=0, experiments=1))
 
 
 def refuse(code: int) -> Ending:

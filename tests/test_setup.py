@@ -95,6 +95,9 @@ def test_a_lost_operator_token_is_replaced(settings: Settings, made: setup.Made,
     assert again.token != made.token
     store = opened(settings)
     assert store.read(lambda tx: users.holder(tx, again.token, after(3))) == made.operator.id
+    tokens = [token.id for token in store.read(lambda tx: users.list_tokens(tx, made.operator.id))]
+    issued = [act for act in reversed(store.read(audit.list_)) if act.act == "token.issue"]
+    assert [(act.who, act.path, (act.after or {})["token"]) for act in issued] == [("setup", "", one) for one in tokens]
     store.close()
 
 
@@ -270,6 +273,40 @@ def test_a_class_is_imported(store: Store) -> None:
         "joined": ["ann@example.org", "bob@example.org"],
         "tokens": ["bob@example.org"],
     }
+
+
+@pytest.mark.parametrize("new_tokens", [False, True])
+@pytest.mark.parametrize("how", ["invited", "appointed"])
+def test_an_administrator_since_the_roster_was_checked_is_refused(store: Store, how: str, new_tokens: bool) -> None:
+    """While passwords were hashed; nobody is imported then."""
+    by = acts.By("op (shell)", NOW)
+    hub = store.write(lambda tx: acts.add_hub(tx, by, "lab"))
+    place = store.write(lambda tx: network.ensure_default(tx, NOW))
+    roster = [rosters.Entry(1, "ann@example.org"), rosters.Entry(4, "bob@example.org")]
+    people = setup.prepare_members(store, roster, lambda: None)
+    if how == "appointed":
+        setup.add_user(store, "bob@example.org", NOW)
+    store.write(lambda tx: acts.add_member(tx, by, hub, "bob@example.org"))
+
+    with pytest.raises(errors.Invalid, match=r"^Nothing is imported. Line 4: bob@example.org "):
+        store.write(lambda tx: setup.import_members(tx, by, place.spot, people, new_tokens=new_tokens))
+    assert store.read(lambda tx: users.find_by_email(tx, "ann@example.org")) is None
+
+
+def test_an_invitation_that_becomes_a_role_is_written_down(store: Store) -> None:
+    """In the hub's log, by whoever makes the account; and once, if the account begins there."""
+    by = acts.By("op (shell)", NOW)
+    hub = store.write(lambda tx: acts.add_hub(tx, by, "lab"))
+    place = store.write(lambda tx: network.ensure_default(tx, NOW))
+    for spot in (hub, place.spot):
+        store.write(lambda tx, spot=spot: acts.add_member(tx, by, spot, "bob@example.org"))  # type: ignore[misc]
+    setup.add_user(store, "bob@example.org", NOW, who="max (shell)")
+
+    [act, *_] = store.read(lambda tx: audit.list_(tx, hub_id=hub.hub.id))
+    assert (act.who, act.act, act.path) == ("max (shell)", "member.join", "lab")
+    assert act.before == {"email": "bob@example.org", "role": "admin", "invited": True}
+    assert act.after == {"email": "bob@example.org", "role": "admin", "invited": False}
+    assert [act.act for act in store.read(lambda tx: audit.list_(tx, path=place.path))] == ["member.join", "member.add"]
 
 
 def test_an_account_made_in_between_keeps_its_password(store: Store) -> None:

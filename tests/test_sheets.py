@@ -28,3 +28,8 @@ def test_a_carriage_return_ends_no_cell(text: str) -> None:
 def test_numbers_stay_numbers() -> None:
     """A negative one is no formula; what is missing is empty."""
     assert sheets.write(["a", "b", "c"], [[-1, 2.5, None], {"a": -3}]) == "a,b,c\n-1,2.5,\n-3,,\n"
+
+
+def test_truth_is_written_as_in_json() -> None:
+    """A script reads one word in both forms."""
+    assert sheets.write(["deleted", "is"], [[True, False], {"is": True}]) == "deleted,is\ntrue,false\n,true\n"

@@ -46,9 +46,11 @@ class Newcomer(msgspec.Struct, frozen=True):
     """Somebody of a roster who can be imported.
 
     Attributes:
+        line: Where in the roster they are.
         password_hash: Of a new account; None allows tokens only.
     """
 
+    line: int
     email: str
     name: str
     password_hash: str | None
@@ -168,14 +170,14 @@ def add_user(
     password_hash = None if password is None else users.hash_password(password)
 
     def work(tx: Transaction) -> tuple[User, str]:
+        by = acts.By(who, now)
         project = network.ensure_default(tx, now).spot if home is None else home(tx)
-        user = _add_account(tx, email, now, name=name, password_hash=password_hash)
+        user = users.create(tx, email, now, name=name, password_hash=password_hash)
         text, token = users.issue(tx, user.id, "api", now, name="first")
         audit.write(tx, who, "user.add", None, now, after={"email": user.email, "name": user.name, "token": token.id})
+        acts.welcome(tx, by, user)
         if project is not None:
-            members.join(tx, ProjectId(project.node.id), user.id, now)
-            after = {"email": user.email, "role": members.role_at(project.level), "invited": False}
-            audit.write(tx, who, "member.add", project, now, after=after)
+            acts.join(tx, by, project, user)
         return user, text
 
     return opened.write(work)
@@ -189,19 +191,17 @@ def prepare_members(opened: Store, roster: Sequence[rosters.Entry], step: Callab
 
     Raises:
         errors.Invalid: With the numbers of all lines that are wrong: no address, an address twice, a password that is
-            too short, or the address of an operator or administrator, whose token is not to be handed out.
+            too short, or the address of an operator or administrator, or of who is invited to be one, whose token is
+            not to be handed out.
     """
     known = opened.read(lambda tx: users.find_all_by_email(tx, [entry.email for entry in roster]))
-    administrators = opened.read(members.administrators)
-    faults = _faults(roster, known, administrators)
-    if faults:
-        more = f" And {len(faults) - _FAULTS_TOLD} more." if len(faults) > _FAULTS_TOLD else ""
-        raise errors.Invalid(f"Nothing is imported. {' '.join(faults[:_FAULTS_TOLD])}{more}", 1001)
+    administrators, invited = opened.read(lambda tx: (members.administrators(tx), members.invited_administrators(tx)))
+    _refuse(_faults(roster, known, administrators, invited))
 
     def prepared(entry: rosters.Entry) -> Newcomer:
         email = users.address(entry.email)
         password = None if email in known else entry.password
-        newcomer = Newcomer(email, entry.name, None if password is None else users.hash_password(password))
+        newcomer = Newcomer(entry.line, email, entry.name, None if password is None else users.hash_password(password))
         step()
         return newcomer
 
@@ -226,22 +226,35 @@ def import_members(
 
     Raises:
         errors.Conflict: Somebody's account is made at the same moment.
+        errors.Invalid: Somebody became an operator or administrator, or is invited to be one, since they were prepared.
     """
     listed = list(people)
     known = users.find_all_by_email(tx, [each.email for each in listed])
+    administrators = members.administrators(tx)
     there = {member.id for member in members.list_(tx, project) if not member.invited}
-    enrolled = []
+    enrolled: list[Enrolled] = []
+    faults: list[str] = []
     for each in listed:
         account = known.get(each.email)
-        user = account or _add_account(tx, each.email, by.now, name=each.name, password_hash=each.password_hash)
+        if account is None:
+            user, spots = _add_account(tx, by, each)
+            faults += [_invited(each.line, each.email, spot) for spot in spots if spot.level != "project"][:1]
+        else:
+            user = account
+            faults += [_administers(each.line, each.email)] if _has_rank(account, administrators) else []
         joins = user.id not in there
-        if joins:
-            members.join(tx, ProjectId(project.node.id), user.id, by.now)
+        members.join(tx, ProjectId(project.node.id), user.id, by.now)
         text = None
         if account is None or new_tokens:
             text, _ = users.issue(tx, user.id, "api", by.now, name=project.path)
         enrolled.append(Enrolled(user, text, account is None, joins))
         step()
+    _refuse(faults)
+    _write_import(tx, by, project, enrolled)
+    return enrolled
+
+
+def _write_import(tx: Transaction, by: acts.By, project: Spot, enrolled: Iterable[Enrolled]) -> None:
     facts = {
         "accounts": [each.user.email for each in enrolled if each.created],
         "joined": [each.user.email for each in enrolled if each.joined],
@@ -249,16 +262,31 @@ def import_members(
     }
     if any(facts.values()):
         audit.write(tx, by.who, "member.import", project, by.now, after=facts)
-    return enrolled
 
 
-def _add_account(tx: Transaction, email: str, now: datetime, *, name: str, password_hash: str | None) -> User:
-    user = users.create(tx, email, now, name=name, password_hash=password_hash)
-    members.welcome(tx, user, now)
-    return user
+def _add_account(tx: Transaction, by: acts.By, person: Newcomer) -> tuple[User, list[Spot]]:
+    """Add an account and return it, and the nodes in which it has the roles that its address was invited to."""
+    user = users.create(tx, person.email, by.now, name=person.name, password_hash=person.password_hash)
+    return user, acts.welcome(tx, by, user)
 
 
-def _faults(roster: Iterable[rosters.Entry], known: Mapping[str, User], administrators: Collection[str]) -> list[str]:
+def _refuse(faults: Sequence[str]) -> None:
+    """Refuse an import if something is wrong with its roster.
+
+    Raises:
+        errors.Invalid: Something is.
+    """
+    if faults:
+        more = f" And {len(faults) - _FAULTS_TOLD} more." if len(faults) > _FAULTS_TOLD else ""
+        raise errors.Invalid(f"Nothing is imported. {' '.join(faults[:_FAULTS_TOLD])}{more}", 1001)
+
+
+def _faults(
+    roster: Iterable[rosters.Entry],
+    known: Mapping[str, User],
+    administrators: Collection[str],
+    invited: Mapping[str, Spot],
+) -> list[str]:
     """Return a sentence for each line of a roster that is wrong."""
     faults: list[str] = []
     lines: dict[str, int] = {}
@@ -274,9 +302,30 @@ def _faults(roster: Iterable[rosters.Entry], known: Mapping[str, User], administ
         first = lines.setdefault(email, entry.line)
         if first != entry.line:
             faults.append(f"Line {entry.line}: {email} is in line {first} already.")
-        elif email in known and (known[email].operator or known[email].id in administrators):
-            faults.append(f"Line {entry.line}: {email} administers something; such a token is not to be handed out.")
+        elif email in known and _has_rank(known[email], administrators):
+            faults.append(_administers(entry.line, email))
+        elif email not in known and email in invited:
+            faults.append(_invited(entry.line, email, invited[email]))
     return faults
+
+
+def _has_rank(user: User, administrators: Collection[str]) -> bool:
+    return user.operator or user.id in administrators
+
+
+def _administers(line: int, email: str) -> str:
+    return (
+        f"Line {line}: {email} administers something; such a token is not to be handed out. "
+        "Leave the line out, and use: chandelier member add."
+    )
+
+
+def _invited(line: int, email: str, spot: Spot) -> str:
+    return (
+        f"Line {line}: {email} is invited to administer {spot.path}; such a token is not to be handed out. Leave the "
+        "line out, and use: chandelier user add; or take the invitation back: "
+        f"chandelier member remove {spot.path} {email}."
+    )
 
 
 def add_devices(
@@ -357,7 +406,7 @@ def _operator_token(opened: Store, settings: Settings, operator: User, now: date
             return text
 
     def work(tx: Transaction) -> str:
-        text, _ = users.issue(tx, operator.id, "api", now, name="operator's file")
+        text, _ = acts.issue_token(tx, acts.By("setup", now), operator, "operator's file")
         # The file is written before the commit, so there is never a valid token that nobody knows.
         write_private(settings.token_file, text)
         return text

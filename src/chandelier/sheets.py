@@ -28,7 +28,7 @@ def write(header: Sequence[str], rows: Iterable[Sequence[Any] | Mapping[str, Any
 
     Args:
         rows: Cells in the order of the header, or by it. Texts are made plain; numbers stay numbers, so a negative one
-            is no formula; None is an empty cell.
+            is no formula; truth is `true` or `false`, as in JSON; None is an empty cell.
 
     >>> write(["name", "jobs"], [["+1", -1], {"name": None, "jobs": 2}])
     "name,jobs\n'+1,-1\n,2\n"
@@ -38,5 +38,11 @@ def write(header: Sequence[str], rows: Iterable[Sequence[Any] | Mapping[str, Any
     writer.writerow([plain(cell) for cell in header])
     for row in rows:
         cells = [row.get(name) for name in header] if isinstance(row, Mapping) else row
-        writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in cells])
+        writer.writerow([_written(cell) for cell in cells])
     return out.getvalue()
+
+
+def _written(cell: Any) -> Any:
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return plain(cell) if isinstance(cell, str) else cell

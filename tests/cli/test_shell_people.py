@@ -31,10 +31,11 @@ def test_people_come_and_go(shell: Shell, store: Store) -> None:
     assert [row["invited"] for row in shell.json("member", "list", "lab")] == [False]
     shell.text("member", "remove", "lab/students/qc1", "ann@example.org")
     assert shell.json("member", "list", "lab/students/qc1") == []
-    assert acts(store)[-5:] == [
+    assert acts(store)[-6:] == [
         ("member.add", "lab/students/qc1"),
         ("member.add", "lab"),
         ("user.add", ""),
+        ("member.join", "lab"),
         ("member.add", "ibm-q/open/main"),
         ("member.remove", "lab/students/qc1"),
     ]
@@ -148,6 +149,29 @@ def test_an_address_with_something_stray_is_told_by_its_line(
     assert [row["email"] for row in shell.json("user", "list")] == ["op@example.org"]
 
 
+@pytest.mark.parametrize("path", ["lab", "lab/students"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_no_token_of_an_administrator_is_handed_out(
+    shell: Shell, store: Store, tmp_path: Path, path: str, dry_run: bool
+) -> None:
+    """Of somebody who is invited to be one neither: the line is named, and what to do instead."""
+    shell.tree()
+    shell.text("member", "add", path, "bob@example.org")
+    (tmp_path / "class.csv").write_text("ann@example.org\nBob@example.org\n", encoding="utf-8")
+    words = ("member", "import", "lab/students/qc1", str(tmp_path / "class.csv"))
+    before = acts(store)
+
+    told = shell.refused(*words, *(["--dry-run"] if dry_run else []))
+    assert f"Line 2: bob@example.org is invited to administer {path};" in told
+    assert f"chandelier member remove {path} bob@example.org" in told
+    assert acts(store) == before
+    assert store.read(lambda tx: users.find_by_email(tx, "ann@example.org")) is None
+    assert not (tmp_path / "class-tokens.csv").exists()
+
+    shell.text("member", "remove", path, "bob@example.org")
+    assert shell.json(*words)["tokens"] == 2
+
+
 def test_who_joins_later_is_imported_by_the_same_roster(shell: Shell, store: Store, tmp_path: Path) -> None:
     """Those who have an account keep their token as the only one, unless others are asked for."""
     shell.tree()
@@ -218,15 +242,14 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     }[moment]
     real = getattr(where, name)
 
-    def slow(*arguments: Any) -> None:
+    def slow(*arguments: Any) -> Any:
         if moment == "committing":
             real(*arguments)
         reached.set()
         told.wait(30)
         if moment == "writing the file":
             raise OSError(28, "No space left on device")
-        if moment == "making accounts":
-            real(*arguments)
+        return real(*arguments) if moment == "making accounts" else None
 
     class Impatient(Future[Any]):
         """What the main thread waits for until it is interrupted, once."""

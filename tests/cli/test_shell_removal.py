@@ -126,8 +126,9 @@ def test_limits_that_do_not_count_are_told(shell: Shell) -> None:
     assert note in shell.text("grant", "set", "lab", "manila", "--max-shots", "4096")
     assert note in shell.text("grant", "set", "lab/students/qc1", "manila", "--max-running", "2")
     assert "Note" not in shell.text("grant", "set", "lab/students/qc1", "manila", "--max-shots", "4000")
-    text = shell.text("grant", "set", "lab", "manila", "--max-experiments", "1000")
+    text = shell.text("grant", "set", "lab", "manila", "--max-experiments", "1000", "--open-pulse", "on")
     assert "Note: lab has max-experiments 1000, but manila itself does" in text
+    assert "Note: lab has open-pulse yes, but manila itself does no: that counts" in text
 
 
 def test_what_a_project_may_finally_do_is_listed(shell: Shell) -> None:
@@ -153,4 +154,6 @@ def test_what_a_project_may_finally_do_is_listed(shell: Shell) -> None:
     shell.text("grant", "remove", "lab/students", "manila")
     [listed] = shell.json("grant", "list", "lab/students/qc1")
     assert (listed["usable"], listed["effective"]) == (False, None)
+    assert shell.json("project", "show", "lab/students/qc1")["devices"] == []
+    assert shell.json("project", "list", "lab/students")[0]["devices"] == 0
     assert "lab/students has no manila" in shell.text("grant", "show", "lab/students/qc1", "manila")

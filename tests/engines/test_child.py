@@ -71,6 +71,7 @@ def test_validate_and_run(pipe: Connection, bench: Bench) -> None:
     assert accepted.memory_bytes < 1 << 30
     assert isinstance(finished, tasks.Finished)
     assert (finished.success, finished.code, finished.message) == (True, 0, "")
+    assert finished.experiments == 1
     assert finished.bytes == Path(paths[2]).stat().st_size
     assert finished.metadata == {"methods": ["statevector"]}
 
@@ -285,6 +286,7 @@ def test_failures_of_experiments_are_fit_to_be_stored(bench: Bench) -> None:
     reply = bench.reply(program(twice, [gate("x", [0])]), "ibmq_qasm_simulator")
 
     assert isinstance(reply, tasks.Finished)
+    assert reply.experiments == 1
     assert reply.message.startswith("Experiment 0: ")
     assert len(reply.message) <= 1000
     assert "\x00" not in reply.message

@@ -89,7 +89,8 @@ class Campus(msgspec.Struct, frozen=True):
         def work(tx: Transaction) -> None:
             started, summary = after(begins + waits), msgspec.to_builtins(factories.SUMMARY)
             records.advance(tx, job.id, (State.RUNNING,), started, started=started, summary=summary)
-            records.advance(tx, job.id, (State.COMPLETED,), after(begins + waits + runs), seconds=runs, cost=runs)
+            end = after(begins + waits + runs)
+            records.advance(tx, job.id, (State.COMPLETED,), end, executions=1, seconds=runs, cost=runs)
 
         self.desk.store.write(work)
         return job

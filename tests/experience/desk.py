@@ -229,7 +229,7 @@ class Desk:
         if isinstance(outcome, dict):
             content = json.dumps(outcome | {"job_id": claim.job.id}).encode()
             self.store.objects.put("results", claim.token, content)
-            finished = tasks.Finished(success, 0 if success else 8020, "" if success else "One failed.", 0.25, 10)
+            finished = tasks.Finished(success, 0 if success else 8020, "" if success else "One failed.", 0.25, 10, 1)
 
         def work(tx: Transaction) -> None:
             claims.hold(tx, claim)

@@ -68,12 +68,12 @@ def test_a_project_is_added_with_its_description(hub: Campus) -> None:
         ({"title": "New"}, 1000, ["name"]),
         ({"name": "new"}, 1000, ["title"]),
         ({"name": 1, "title": "New"}, 1000, ["name", "a text"]),
-        ({"name": "new", "title": "New", "priority": "1"}, 1000, ["priority", "a whole number"]),
+        ({"name": "new", "title": "New", "priority": "1"}, 1000, ["priority", "a whole number from 1 to 10000"]),
         ({"name": "new", "title": "New", "priority": 1.5}, 1000, ["priority"]),
         ({"name": "new", "title": "New", "priority": True}, 1000, ["priority"]),
         ({"name": "new", "title": "New", "prioritty": 1}, 1000, ["prioritty"]),
-        ({"name": "new", "title": "New", "priority": 0}, 1001, ["priority", "1 to 10000"]),
-        ({"name": "new", "title": "New", "priority": 10_001}, 1001, ["priority", "1 to 10000"]),
+        ({"name": "new", "title": "New", "priority": 0}, 1000, ["priority", "1 to 10000"]),
+        ({"name": "new", "title": "New", "priority": 10_001}, 1000, ["priority", "1 to 10000"]),
         ({"name": "", "title": "New"}, 1001, ["name", "1 to 16 lowercase letters and digits"]),
         ({"name": "a" * 17, "title": "New"}, 1001, ["name", "1 to 16"]),
         ({"name": "New", "title": "New"}, 1001, ["name", "lowercase"]),
@@ -159,11 +159,12 @@ def test_a_node_is_changed(hub: Campus, path: str, who: str) -> None:
     assert second.get("share", 75.0) == 75.0
 
 
-@pytest.mark.parametrize("body", [{}, {"priority": 0}, {"priority": 10_001}, {"title": "\x00"}])
+@pytest.mark.parametrize("body", [{}, {"title": "\x00"}, {"title": "a" * 201}, {"description": "a" * 2001}])
 def test_a_change_that_cannot_be_is_refused(hub: Campus, body: dict[str, Any]) -> None:
     """Nothing, or something out of bounds."""
     desks.error(hub.desk.ask("PUT", LAB, "hue", json=body), 400, 1001)
-    desks.error(hub.desk.ask("PUT", LAB, "hue", json={"name": "other"}), 400, 1000)
+    for wrong in ({"name": "other"}, {"priority": 0}, {"priority": 10_001}):
+        desks.error(hub.desk.ask("PUT", LAB, "hue", json=wrong), 400, 1000)
 
 
 def as_set(desk: Desk, path: str, who: str = "hue") -> dict[str, Any]:
@@ -264,8 +265,8 @@ def test_a_device_taken_from_a_hub_is_gone_from_all_of_it(hub: Campus) -> None:
     [
         ({"priority": 1}, 1000, "name"),
         ({"name": "device", "priority": None}, 1000, "priority"),
-        ({"name": "device", "priority": 0}, 1001, "priority"),
-        ({"name": "device", "priority": 10_001}, 1001, "priority"),
+        ({"name": "device", "priority": 0}, 1000, "priority"),
+        ({"name": "device", "priority": 10_001}, 1000, "priority"),
         ({"name": "device", "priority": 1, "limit": 0}, 1000, "limit"),
         ({"name": "device", "priority": 1, "capabilities": {"maxShots": 0}}, 1000, "maxShots"),
         ({"name": "device", "priority": 1, "capabilities": {"maxShots": 2**31}}, 1000, "maxShots"),
@@ -386,6 +387,24 @@ def test_who_has_no_account_is_invited(hub: Campus) -> None:
     known = desk.get(f"{ONE}/users", "gil")["users"]
     assert "invited" not in known[user.id]
     assert len(known) == 2
+
+
+@pytest.mark.parametrize("email", ["mia@example.org", "new@example.org"])
+def test_who_is_there_already_is_not_added_again(hub: Campus, email: str) -> None:
+    """A second time nothing is written down, of a member or of an invitation."""
+
+    def added() -> list[Any]:
+        hub.desk.post(f"{ONE}/users", {"add": [email]}, "gil")
+        return [act["after"]["email"] for act in hub.desk.get(f"{HUB}/audit", "hue") if act["act"] == "member.add"]
+
+    assert added() == added()
+
+
+@pytest.mark.parametrize(("path", "projects"), [(HUB, None), (LAB, {"one", "two"})])
+def test_only_a_group_is_answered_with_its_projects(hub: Campus, path: str, projects: set[str] | None) -> None:
+    """A hub has none of its own."""
+    added = hub.desk.post(f"{path}/users", {"add": [{"email": "eve@example.org", "role": "admin"}]}, "root")["added"]
+    assert (set(added["projects"]) if "projects" in added else None) == projects
 
 
 def test_an_invitation_is_withdrawn(hub: Campus) -> None:

@@ -38,6 +38,7 @@ COUNT: Final = "a whole number from 1 to 2147483647 or null"
 CAPABILITIES: Final = "`openPulse`, `maxExperiments`, `maxShots`, `pulseQubits`, `pulseChannels`"
 FACTS: Final = "`name`, `title`, `priority`, `description`"
 #: What is wrong, and what is said of it.
+WEIGHT: Final = "a whole number from 1 to 10000"
 WRONG: Final[list[tuple[str, Any, str]]] = [
     (f"{LAB}/users", [], "The body must be an object with `add`, `remove`."),
     (f"{LAB}/users", {"ad": []}, "`ad` is not known here; there are `add`, `remove`."),
@@ -48,7 +49,9 @@ WRONG: Final[list[tuple[str, Any, str]]] = [
     (f"{ONE}/users", {"remove": "x"}, "`remove` must be a list, and each entry of it a text."),
     (f"{ONE}/devices", {"priority": 1}, "`name` is missing; it must be a text."),
     (f"{ONE}/devices", {"name": 1}, "`name` must be a text."),
-    (f"{ONE}/devices", {"name": "device", "priority": "1"}, "`priority` must be a whole number."),
+    (f"{ONE}/devices", {"name": "device", "priority": "1"}, f"`priority` must be {WEIGHT}."),
+    (f"{ONE}/devices", {"name": "device", "priority": 10**4000}, f"`priority` must be {WEIGHT}."),
+    (f"{LAB}/Projects", {"name": "new", "title": "New", "priority": -(10**4000)}, f"`priority` must be {WEIGHT}."),
     (f"{ONE}/devices", {"name": "device", "limit": 0}, f"`limit` must be {COUNT}."),
     (
         f"{ONE}/devices",

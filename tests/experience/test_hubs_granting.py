@@ -73,6 +73,13 @@ def test_two_changes_of_one_grant_do_not_undo_each_other(hub: Campus) -> None:
         assert details(hub, ONE)["limit"] == number
 
 
+def counting(hub: Campus, **less: Any) -> dict[str, Any]:
+    """Return what counts where nothing but `less` is set: what the device itself does."""
+    device = hub.desk.town.device
+    own = {"maxShots": device.max_shots, "maxExperiments": device.max_experiments, "openPulse": False}
+    return own | less
+
+
 def test_the_smaller_on_the_way_counts(hub: Campus) -> None:
     """More may be set below than above, and is kept for when the level above allows it."""
     grant(hub, HUB, capabilities={"maxExperiments": 5, "openPulse": False})
@@ -82,16 +89,52 @@ def test_the_smaller_on_the_way_counts(hub: Campus) -> None:
     assert details(hub, ONE) == {
         "capabilities": {"maxShots": 5000, "openPulse": True},
         "limit": 9,
-        "effective": {"capabilities": {"maxShots": 100, "maxExperiments": 5, "openPulse": False}, "limit": 2},
+        "effective": {"capabilities": counting(hub, maxShots=100, maxExperiments=5), "limit": 2},
     }
     assert details(hub, LAB) == {"capabilities": {"maxShots": 100}, "limit": 2}
     assert hub.desk.get(f"{ONE}/devices", "mia")[0]["max_shots"] == 100
 
     grant(hub, LAB, capabilities={}, limit=None)
     assert details(hub, ONE)["effective"] == {
-        "capabilities": {"maxShots": 5000, "maxExperiments": 5, "openPulse": False},
+        "capabilities": counting(hub, maxShots=5000, maxExperiments=5),
         "limit": 9,
     }
+
+
+def test_more_than_the_device_does_does_not_count(hub: Campus) -> None:
+    """Whatever is set: what is told to hold is what the list of devices says."""
+    most = {"maxShots": 500_000_000, "maxExperiments": 500_000_000, "openPulse": True}
+    for path in PATHS:
+        grant(hub, path, capabilities=most)
+
+    found = details(hub, ONE)
+    assert (found["capabilities"], found["effective"]) == (most, {"capabilities": counting(hub)})
+    [listed] = hub.desk.get(f"{ONE}/devices", "mia")
+    names = {"max_shots": "maxShots", "max_experiments": "maxExperiments", "open_pulse": "openPulse"}
+    assert {ours: listed[name] for name, ours in names.items()} == found["effective"]["capabilities"]
+
+
+def usable(document: dict[str, Any], hub: Campus) -> bool:
+    """Tell whether a node's document shows the device as one that can be used there."""
+    shown: bool = document["devices"][hub.desk.town.device.id].get("usable", True)
+    return shown
+
+
+def test_what_was_taken_away_above_is_shown_as_unusable(hub: Campus) -> None:
+    """Below the level that lost it, until it is granted there again."""
+
+    def seen() -> tuple[list[bool], bool]:
+        whole, group = hub.desk.get(HUB, "hue"), hub.desk.get(LAB, "gil")
+        below = [whole["groups"]["lab"], whole["groups"]["lab"]["projects"]["one"], group, group["projects"]["one"]]
+        return [usable(each, hub) for each in below], usable(whole["groups"]["club"], hub)
+
+    assert seen() == ([True] * 4, True)
+    desks.succeed(hub.desk.ask("DELETE", f"{HUB}/devices/device", "root"))
+    assert seen() == ([False] * 4, False)
+    assert grant(hub, ONE)["usable"] is False
+    grant(hub, HUB, priority=1)
+    assert seen() == ([True] * 4, True)
+    assert "usable" not in grant(hub, ONE)
 
 
 def test_nothing_holds_of_what_was_taken_away_above(hub: Campus) -> None:
@@ -101,4 +144,4 @@ def test_nothing_holds_of_what_was_taken_away_above(hub: Campus) -> None:
     assert details(hub, ONE) == {"capabilities": {}, "limit": 3}
 
     grant(hub, LAB, priority=1)
-    assert details(hub, ONE)["effective"] == {"capabilities": {}, "limit": 3}
+    assert details(hub, ONE)["effective"] == {"capabilities": counting(hub), "limit": 3}

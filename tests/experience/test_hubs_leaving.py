@@ -195,6 +195,50 @@ def test_cancelling_ones_own_is_nobodys_business(hub: Campus) -> None:
     assert hub.desk.store.read(lambda tx: [act.act for act in audit.list_(tx) if act.act == "job.cancel"]) == []
 
 
+def test_what_operators_do_to_jobs_of_others_is_written_down(hub: Campus) -> None:
+    """What a job was called, how it was marked and with whom it was shared, and that it was deleted."""
+    job = run(hub)
+    before = {"name": "first", "tags": ["a"], "shareLevel": "project"}
+    hub.desk.put(f"/Jobs/{job}", before, "mia")
+    hub.desk.put(f"/Jobs/{job}", {"name": "second", "tags": [], "shareLevel": "none"}, "root")
+    hub.desk.put(f"{ONE}/Jobs/{job}", {"tags": ["b"]}, "root")
+    desks.succeed(hub.desk.ask("DELETE", f"/Jobs/{job}", "root"))
+    desks.error(hub.desk.ask("DELETE", f"/Jobs/{job}", "root"), 404, 3250)
+
+    written = [act for act in hub.desk.get(f"{HUB}/audit", "hue") if act["act"].startswith("job.")]
+    assert [(act["act"], act["before"], act["after"]) for act in reversed(written)] == [
+        ("job.change", {"job": job} | before, {"job": job, "name": "second", "tags": [], "shareLevel": "none"}),
+        ("job.change", {"job": job, "tags": []}, {"job": job, "tags": ["b"]}),
+        ("job.delete", {"job": job}, None),
+    ]
+    assert {(act["who"], act["path"]) for act in written} == {(hub.desk.town.operator.email, "campus/lab/one")}
+
+
+def test_what_one_does_to_ones_own_jobs_is_nobodys_business(hub: Campus) -> None:
+    """Nor is a deletion written down that is refused."""
+    job, going = run(hub), submitted(hub)
+    hub.desk.put(f"/Jobs/{job}", {"name": "mine"}, "mia")
+    desks.succeed(hub.desk.ask("DELETE", f"/Jobs/{job}", "mia"))
+    desks.error(hub.desk.ask("DELETE", f"/Jobs/{going}", "root"), 409, 3251)
+    assert hub.desk.store.read(lambda tx: [act.act for act in audit.list_(tx) if act.act.startswith("job.")]) == []
+
+
+@pytest.mark.parametrize("prefix", ["", ONE])
+def test_a_hubs_administrators_have_nothing_when_it_is_removed(hub: Campus, prefix: str) -> None:
+    """Nor its groups'; operators see its jobs, and members their own."""
+    job, waits = run(hub), submitted(hub)
+    by = acts.By("shell", desks.now())
+    hub.desk.store.write(lambda tx: acts.remove(tx, by, hub.spot("campus")))
+
+    for who in ("hue", "gil"):
+        for path in READ:
+            desks.error(hub.desk.ask("GET", f"{prefix}/Jobs/{job}{path}", who), 404, 3001 if prefix else 3250)
+        desks.error(hub.desk.ask("POST", f"{prefix}/Jobs/{waits}/cancel", who), 404, 3250)
+        desks.error(hub.desk.ask("GET", f"{HUB}/jobs/all", who), 404, 3001)
+    assert hub.desk.get(f"/Jobs/{job}/v/1", "mia")["id"] == job
+    assert hub.desk.post(f"/Jobs/{waits}/cancel", who="root") == {"cancelled": True}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

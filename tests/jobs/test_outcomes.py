@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How jobs get on and end."""
 
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -11,12 +12,14 @@ from chandelier.formats import tasks
 from chandelier.jobs import lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
+from chandelier.store import Transaction
+from chandelier.tenancy import usage
 from factories import ACCEPTED, NOW, SUMMARY, Town, a_job, a_program, after, reload, states
 
 RESULT = "feedfacefeedfacefeedface"
 OTHER_RESULT = "b" * 24
-GOOD = tasks.Finished(success=True, code=0, message="", seconds=1.5, bytes=1234)
-BAD = tasks.Finished(success=False, code=8020, message="experiment 1 failed", seconds=2.5, bytes=99)
+GOOD = tasks.Finished(success=True, code=0, message="", seconds=1.5, bytes=1234, experiments=5)
+BAD = tasks.Finished(success=False, code=8020, message="experiment 1 failed", seconds=2.5, bytes=99, experiments=4)
 
 
 def add(town: Town, state: State) -> Job:
@@ -98,6 +101,27 @@ def test_a_cancelled_run_costs_what_it_took(town: Town) -> None:
 
     assert reload(town.store, ran).cost == 3.0
     assert reload(town.store, waited).cost == 0.0
+
+
+@pytest.mark.parametrize(
+    ("how", "executions"),
+    [
+        (lambda tx, job: outcomes.settle(tx, job, GOOD, RESULT, after(2)), 5),
+        (lambda tx, job: outcomes.settle(tx, job, BAD, RESULT, after(2)), 4),
+        (lambda tx, job: outcomes.refused(tx, job, tasks.Refused(8021, ""), after(2)), 0),
+        (lambda tx, job: outcomes.cancel(tx, job, after(2)), 0),
+    ],
+    ids=["completed", "failed in part", "failed", "cancelled"],
+)
+def test_the_ledger_has_the_experiments_that_ran(
+    town: Town, how: Callable[[Transaction, Job], object], executions: int
+) -> None:
+    """Not those that the program has: a run that left no result counts none."""
+    job = running(town)
+    town.store.write(lambda tx: records.note(tx, job.id, summary=msgspec.to_builtins(SUMMARY), started=NOW))
+    town.store.write(lambda tx: how(tx, job))
+
+    assert town.store.read(lambda tx: usage.total(tx, usage.Selection())).executions == executions
 
 
 def test_what_was_cancelled_cannot_be_settled(town: Town) -> None:

@@ -39,7 +39,7 @@ from chandelier.scheduling.claims import Claim, LeaseLost
 from chandelier.store import Transaction, database, open_store
 from factories import ACCEPTED, LIMITS, Town, a_program
 
-GOOD = tasks.Finished(success=True, code=0, message="", seconds=0.5, bytes=2)
+GOOD = tasks.Finished(success=True, code=0, message="", seconds=0.5, bytes=2, experiments=1)
 HELD = {State.VALIDATING, State.RUNNING}
 #: What becomes of a call: its child answers well and the worker goes on with the job or not, or something is wrong.
 endings = st.sampled_from(["goes on", "good", "refused", "killed", "died"])

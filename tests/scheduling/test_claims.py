@@ -21,7 +21,7 @@ from chandelier.scheduling.claims import LEASE, MAX_CLAIMS, MAX_DEATHS, Claim, L
 from chandelier.store import Store, Transaction, database
 from factories import ACCEPTED, NOW, Town, a_job, after, queued, reload, states, submitted
 
-GOOD = tasks.Finished(success=True, code=0, message="", seconds=1.5, bytes=10)
+GOOD = tasks.Finished(success=True, code=0, message="", seconds=1.5, bytes=10, experiments=1)
 PATIENCE = 30.0
 LATE = LEASE.total_seconds() + 0.001
 

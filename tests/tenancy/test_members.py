@@ -26,7 +26,7 @@ def spots(town: Town) -> dict[str, Spot]:
 
 def add(town: Town, spot: Spot, email: str) -> Member:
     """Give somebody a role."""
-    return town.store.write(lambda tx: members.add(tx, spot, email, after(1)))
+    return town.store.write(lambda tx: members.add(tx, spot, email, after(1))[0])
 
 
 def listed(town: Town, spot: Spot) -> list[tuple[str, str, bool]]:
@@ -133,6 +133,61 @@ def test_administrators_are_known(town: Town) -> None:
     assert town.store.read(members.administrators) == {town.ann.user_id}
     town.store.write(lambda tx: members.remove(tx, spot, "ann@example.org", after(2)))
     assert town.store.read(members.administrators) == frozenset()
+
+
+@pytest.mark.parametrize("what", ["hub", "group"])
+def test_administrators_of_what_is_deleted_are_none(town: Town, what: str) -> None:
+    """Nor is who is invited to be one."""
+    for level, email in (("hub", "ann@example.org"), ("group", "bob@example.org"), ("project", "cid@example.org")):
+        add(town, spots(town)[level], email)
+    add(town, spots(town)["hub"], EVE)
+    add(town, spots(town)["group"], "fay@example.org")
+
+    def known() -> tuple[set[str], dict[str, str]]:
+        administrators = set(town.store.read(members.administrators))
+        invited = town.store.read(members.invited_administrators)
+        return administrators, {email: spot.path for email, spot in invited.items()}
+
+    assert known() == (
+        {town.ann.user_id, town.bob.user_id},
+        {EVE: "annex", "fay@example.org": "annex/main"},
+    )
+    town.store.write(lambda tx: network.remove(tx, spots(town)[what], after(5)))
+    assert known() == (({town.ann.user_id}, {EVE: "annex"}) if what == "group" else (set(), {}))
+
+
+@pytest.mark.parametrize("level", ["hub", "group", "project"])
+def test_an_invitation_ends_with_what_it_is_to(town: Town, level: str) -> None:
+    """Whoever signs up later gets nothing of it; what else they are invited to is theirs."""
+    add(town, spots(town)[level], EVE)
+    add(town, town.home.spot, EVE)
+    town.store.write(lambda tx: network.remove(tx, spots(town)[level], after(2)))
+
+    eve = town.store.write(sign_up)
+    assert town.store.read(lambda tx: members.nodes_of(tx, eve.id)) == {town.home.project_id}
+
+
+def test_whoever_is_there_already_stays_as_they_are(town: Town) -> None:
+    """They joined when they did."""
+    spot = spots(town)["project"]
+
+    def again(seconds: float) -> tuple[Member, bool]:
+        return town.store.write(lambda tx: members.add(tx, spot, town.ann.email, after(seconds)))
+
+    first, new = again(1)
+    assert (first.joined, new) == (after(1), True)
+    assert again(2) == (first, False)
+
+
+def test_a_role_that_is_given_again_is_a_new_one(town: Town) -> None:
+    """The list has who is back once, since then, and no more as removed."""
+    spot = spots(town)["project"]
+    add(town, spot, town.ann.email)
+    town.store.write(lambda tx: members.remove(tx, spot, town.ann.email, after(2)))
+    town.store.write(lambda tx: members.add(tx, spot, town.ann.email, after(3)))
+
+    people = town.store.read(lambda tx: members.list_of(tx, [spot], ended=True))[spot.node.id]
+    assert [(one.joined, one.ended) for one in people if one.id == town.ann.user_id] == [(after(3), False)]
 
 
 def sign_up(tx: Transaction) -> User:

@@ -163,6 +163,25 @@ def test_administrators_keep_the_jobs_of_who_was_removed(town: Town, what: str) 
     assert (may(town.bob), may(town.ann)) == ([what == "project"] * 3, [False, True, True])
 
 
+def test_the_roles_of_a_hub_end_with_it(town: Town) -> None:
+    """Its jobs are then those of their submitters and of operators alone, whoever administered it."""
+    job = submit(town, town.bob)
+    hub, group = spots(town)["hub"], spots(town)["group"]
+    town.store.write(lambda tx: [members.add(tx, spot, town.ann.email, NOW) for spot in (hub, group)])
+    known: Any = {"owner": job.user_id, "project_id": job.project_id}
+
+    def may() -> list[bool]:
+        people = (town.ann, town.bob, town.operator)
+        cancel = [town.store.read(partial(access.may_cancel_job, principal=who, **known)) for who in people]
+        read = [town.store.read(partial(access.may_read_job, principal=who, share="hub", **known)) for who in people]
+        assert cancel == read
+        return read
+
+    assert may() == [True, True, True]
+    take_away(town, "hub")
+    assert may() == [False, True, True]
+
+
 @pytest.mark.parametrize("what", ["member", "project", "group", "hub"])
 def test_who_takes_away_waits_for_who_submits(crowded: Town, impatient: Town, what: str) -> None:
     """Between the look at the membership and the commit of the job nobody removes the member, where several write."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of hubs, groups and projects."""
 
+from collections.abc import Callable
+
 import pytest
 
 from chandelier import errors
@@ -109,6 +111,67 @@ def test_a_priority_is_within_bounds(town: Town, priority: int) -> None:
         with pytest.raises(errors.Invalid) as caught:
             town.store.write(work)
         assert "1 to 10000" in caught.value.message
+
+
+@pytest.mark.parametrize("priority", [10**4000, -(10**4000)])
+def test_a_very_long_priority_is_told_by_its_beginning(town: Town, priority: int) -> None:
+    """What came from outside does not fill the answer."""
+    with pytest.raises(errors.Invalid, match="1 to 10000") as caught:
+        town.store.write(lambda tx: network.change(tx, town.annex.spot, priority=priority))
+
+    assert len(caught.value.message) < 100
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"title": "a" * 201}, "`title` has 201 characters; at most 200"),
+        ({"description": "a" * 2001}, "`description` has 2001 characters; at most 2000"),
+        ({"title": "\x00"}, "`title` contains a NUL"),
+    ],
+    ids=["title", "description", "nul"],
+)
+def test_texts_are_within_bounds(town: Town, facts: dict[str, str], told: str) -> None:
+    """When a node is added, and when it is changed; nothing is cut silently."""
+    works: list[Callable[[Transaction], object]] = [
+        lambda tx: network.add_hub(tx, "h", NOW, **facts),
+        lambda tx: network.add_group(tx, town.annex.hub, "g", NOW, **facts),
+        lambda tx: network.change(tx, town.annex.spot, **facts),
+    ]
+    for work in works:
+        with pytest.raises(errors.Invalid, match=told):
+            town.store.write(work)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_what_is_gone_is_neither_deleted_nor_changed(town: Town, depth: int) -> None:
+    """By whoever found it when it was still there: two who delete at the same time are not both told that they did."""
+    found = spot(town, *("annex", "main", "main")[:depth])
+    assert found is not None
+    town.store.write(lambda tx: network.remove(tx, found, after(5)))
+
+    works: list[Callable[[Transaction], object]] = [
+        lambda tx: network.remove(tx, found, after(6)),
+        lambda tx: network.change(tx, found, title="New"),
+    ]
+    for work in works:
+        with pytest.raises(errors.NotFound) as caught:
+            town.store.write(work)
+        assert caught.value.code == 3001
+
+
+def test_the_tree_is_walked_in_order(town: Town) -> None:
+    """Up one level, down one level, and down to its leaves."""
+    hub, group, project = (spot(town, *("annex", "main", "main")[:depth]) for depth in (1, 2, 3))
+    assert hub is not None
+    assert group is not None
+    assert project is not None
+
+    assert [each.above for each in (hub, group, project)] == [None, hub, group]
+    inside = town.store.read(lambda tx: [network.inside(tx, each) for each in (hub, group, project)])
+    assert inside == [[group], [project], []]
+    assert hub in town.store.read(lambda tx: network.inside(tx, None))
+    assert town.store.read(lambda tx: network.below(tx, hub)) == [group, project]
 
 
 def test_siblings_have_different_names(town: Town) -> None:

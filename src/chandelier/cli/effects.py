@@ -4,8 +4,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from chandelier.cli import paths
-
 if TYPE_CHECKING:
     from chandelier.devices import Device
     from chandelier.store import Transaction
@@ -20,9 +18,9 @@ def of(tx: "Transaction", spot: "Spot", device: "Device | None" = None) -> dict[
 
     People are those with a role there; where only a device goes, the members of the projects that have it.
     """
-    from chandelier.tenancy import grants, members
+    from chandelier.tenancy import grants, members, network
 
-    nodes = [spot, *below(tx, spot)]
+    nodes = [spot, *network.below(tx, spot)]
     if device is not None:
         having = {
             each.node_id
@@ -45,11 +43,6 @@ def of(tx: "Transaction", spot: "Spot", device: "Device | None" = None) -> dict[
         ],
         **_jobs(tx, projects, device),
     }
-
-
-def below(tx: "Transaction", spot: "Spot") -> "list[Spot]":
-    """Return everything in a hub or a group, at any depth."""
-    return [each for child in paths.inside(tx, spot) for each in (child, *below(tx, child))]
 
 
 def told(facts: Mapping[str, Any], losing: str) -> list[str]:

@@ -12,10 +12,12 @@ from chandelier.cli import effects, folder, limits, output, paths, queue, shares
 
 if TYPE_CHECKING:
     from chandelier.devices import Device
-    from chandelier.store import Transaction
+    from chandelier.store import Store, Transaction
+    from chandelier.tenancy.acts import Terms
     from chandelier.tenancy.grants import Grant, Limits
     from chandelier.tenancy.network import Spot
 
+_FIRST_SHARE: Final = 1000
 _LIMITS: Final = (
     "max_shots",
     "max_experiments",
@@ -85,11 +87,10 @@ def grant_set(
     slots = folder.settings(data).runners
 
     def work(tx: "Transaction") -> "tuple[_Outcome, shares.Foreseen]":
-        spot = paths.get(tx, path)
-        over = paths.above(spot)
-        ahead = queue.outlook(tx, slots, over) if dry_run else []
-        done = _set(tx, spot, device, share, wanted, forget=no_limits, above=above)
-        return done, shares.foreseen(tx, slots, over, ahead)
+        spot, change = paths.get(tx, path), _Change(share, wanted, forget=no_limits)
+        ahead = queue.outlook(tx, slots, spot.above) if dry_run else []
+        done = _set(tx, store, spot, device, change, above=above)
+        return done, shares.foreseen(tx, slots, spot.above, ahead)
 
     with folder.opened(data) as store:
         done, ahead = folder.write(store, work, dry_run=dry_run)
@@ -123,9 +124,9 @@ def grant_remove(
 
     def work(tx: "Transaction") -> tuple[str, dict[str, Any], shares.Change]:
         spot, taken = paths.get(tx, path), devices.get(tx, device)
-        before, concerned = shares.of(tx, paths.above(spot), taken), effects.of(tx, spot, taken)
+        before, concerned = shares.of(tx, spot.above, taken), effects.of(tx, spot, taken)
         acts.withdraw(tx, folder.by(), spot, taken)
-        return spot.path, concerned, (before, shares.of(tx, paths.above(spot), taken))
+        return spot.path, concerned, (before, shares.of(tx, spot.above, taken))
 
     with folder.opened(data) as store:
         where, concerned, change = folder.write(store, work, dry_run=dry_run)
@@ -154,7 +155,7 @@ def grant_list(path: paths.AnyPath, data: folder.Data = None, as_json: output.As
         rows = []
         for device in devices.list_(tx):
             if device.id in granted:
-                least = limits.effective(tx, spot, device)
+                least = grants.effective(tx, store, spot, device)
                 row = {"device": device.name} | _facts(granted[device.id], _percent(tx, spot, device))
                 row |= {"usable": least is not None, "effective": least and limits.facts(least)}
                 rows.append(row)
@@ -176,16 +177,18 @@ def grant_show(
 ) -> None:
     """Show what may be done with a device somewhere, and what is set where on the way down to it."""
     from chandelier import devices
-    from chandelier.tenancy.grants import Limits
+    from chandelier.tenancy import grants
 
     def work(tx: "Transaction") -> tuple[list[dict[str, Any]], dict[str, Any] | None, list[str]]:
         spot, wanted = paths.get(tx, path), devices.get(tx, device)
-        rows: list[dict[str, Any]] = [{"at": wanted.name, "share": None} | limits.facts(limits.of_device(wanted))]
+        rows: list[dict[str, Any]] = [
+            {"at": wanted.name, "share": None} | limits.facts(grants.of_device(store, wanted))
+        ]
         for node, grant in limits.way(tx, spot, wanted):
-            own = limits.facts(Limits()) if grant is None else limits.facts(grant.limits)
+            own = limits.facts(grants.Limits()) if grant is None else limits.facts(grant.limits)
             rows.append({"at": node.path, "share": grant and grant.priority} | own)
-        least = limits.effective(tx, spot, wanted)
-        return rows, None if least is None else limits.facts(least), limits.remarks(tx, spot, wanted)
+        least = grants.effective(tx, store, spot, wanted)
+        return rows, None if least is None else limits.facts(least), limits.remarks(tx, store, spot, wanted)
 
     with folder.opened(data) as store:
         rows, least, remarks = store.read(work)
@@ -208,34 +211,53 @@ class _Outcome(NamedTuple):
     jobs: dict[str, int]
 
 
-def _set(
-    tx: "Transaction", spot: "Spot", name: str, share: int | None, wanted: "Limits", *, forget: bool, above: bool
-) -> _Outcome:
+class _Change(NamedTuple):
+    """What is to be another in a grant; what is None stays.
+
+    Attributes:
+        forget: The limits that were set before are forgotten first.
+    """
+
+    share: int | None
+    limits: "Limits"
+    forget: bool = False
+
+    def terms(self, known: "Grant | None") -> "Terms":
+        """Return what is to hold, from the grant that stands."""
+        if known is None:
+            return _FIRST_SHARE if self.share is None else self.share, self.limits
+        share = known.priority if self.share is None else self.share
+        return share, self.limits if self.forget else _changed(known.limits, self.limits)
+
+
+def _set(tx: "Transaction", store: "Store", spot: "Spot", name: str, change: _Change, *, above: bool) -> _Outcome:
     """Grant a device, and with `above` to those above that lack it; tell what changed, the highest first."""
     from chandelier import devices
     from chandelier.tenancy import acts, grants
 
     device = devices.get(tx, name)
-    over = paths.above(spot)
-    steps = []
+    over = spot.above
+    steps: list[dict[str, Any]] = []
     if over is not None and grants.find(tx, over.node.id, device.id) is None:
         if not above:
             raise errors.NotFound(
                 f"{over.path} has no device {name!r} to give to {spot.path}. Grant it there first, or add --above.",
                 3100,
             )
-        steps = _set(tx, over, name, None, grants.Limits(), forget=False, above=True).steps
+        steps = _set(tx, store, over, name, _Change(None, grants.Limits()), above=True).steps
     before = shares.of(tx, over, device)
-    old = grants.find(tx, spot.node.id, device.id)
-    if share is None:
-        share = 1000 if old is None else old.priority
-    if old is not None and not forget:
-        wanted = _changed(old.limits, wanted)
-    new = acts.grant(tx, folder.by(), spot, device, share, wanted)
-    step = {"path": spot.path, "device": name, "before": None if old is None else _facts(old), "after": _facts(new)}
+    step: dict[str, Any] = {"path": spot.path, "device": name}
+
+    def terms(known: "Grant | None") -> "Terms":
+        step["before"] = None if known is None else _facts(known)
+        return change.terms(known)
+
+    step["after"] = _facts(acts.grant(tx, folder.by(), spot, device, terms))
     concerned = effects.of(tx, spot, device)
     jobs = {key: concerned[key] for key in ("jobs_waiting", "jobs_running")}
-    return _Outcome([*steps, step], (before, shares.of(tx, over, device)), limits.remarks(tx, spot, device), jobs)
+    return _Outcome(
+        [*steps, step], (before, shares.of(tx, over, device)), limits.remarks(tx, store, spot, device), jobs
+    )
 
 
 def _told(step: Mapping[str, Any]) -> str:
@@ -269,7 +291,7 @@ def _changed(old: "Limits", new: "Limits") -> "Limits":
 
 
 def _percent(tx: "Transaction", spot: "Spot", device: "Device") -> float:
-    return shares.percentages(shares.of(tx, paths.above(spot), device))[spot.path]
+    return shares.percentages(shares.of(tx, spot.above, device))[spot.path]
 
 
 def _facts(grant: "Grant", percent: float | None = None) -> dict[str, Any]:

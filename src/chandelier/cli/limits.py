@@ -4,11 +4,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chandelier.cli import effects, output, paths
+from chandelier.cli import output
 
 if TYPE_CHECKING:
     from chandelier.devices import Device
-    from chandelier.store import Transaction
+    from chandelier.store import Store, Transaction
     from chandelier.tenancy.grants import Grant, Limits
     from chandelier.tenancy.network import Spot
 
@@ -17,25 +17,10 @@ def way(tx: "Transaction", spot: "Spot", device: "Device") -> "list[tuple[Spot, 
     """Return the grants of a device from the hub down to a node; None where there is none."""
     from chandelier.tenancy import grants
 
-    above = paths.above(spot)
-    return [*(way(tx, above, device) if above else []), (spot, grants.find(tx, spot.node.id, device.id))]
-
-
-def of_device(device: "Device") -> "Limits":
-    """Return what a device itself does at most."""
-    from chandelier.tenancy.grants import Limits
-
-    return Limits(max_shots=device.max_shots, max_experiments=device.max_experiments)
-
-
-def effective(tx: "Transaction", spot: "Spot", device: "Device") -> "Limits | None":
-    """Return what may be done with a device at a node; None if the node, or one above it, does not have it."""
-    from chandelier.tenancy import grants
-
-    granted = [grant for _, grant in way(tx, spot, device)]
-    if None in granted:
-        return None
-    return grants.narrowed([of_device(device), *(grant.limits for grant in granted if grant is not None)])
+    spots = [spot]
+    while spots[0].above is not None:
+        spots.insert(0, spots[0].above)
+    return list(zip(spots, grants.way(tx, spot, device.id), strict=True))
 
 
 def facts(limits: "Limits") -> dict[str, Any]:
@@ -45,12 +30,14 @@ def facts(limits: "Limits") -> dict[str, Any]:
     return msgspec.structs.asdict(limits)
 
 
-def remarks(tx: "Transaction", spot: "Spot", device: "Device") -> list[str]:
+def remarks(tx: "Transaction", store: "Store", spot: "Spot", device: "Device") -> list[str]:
     """Return what is set to no purpose: limits at a node above what it may do, and limits below it above its own."""
+    from chandelier.tenancy import grants, network
+
     found = []
-    for node in (spot, *effects.below(tx, spot)):
-        own = way(tx, node, device)[-1][1]
-        least = effective(tx, node, device)
+    for node in (spot, *network.below(tx, spot)):
+        own = grants.find(tx, node.node.id, device.id)
+        least = grants.effective(tx, store, node, device)
         if own is None or least is None:
             continue
         for name, value in facts(own.limits).items():

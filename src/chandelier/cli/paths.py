@@ -55,24 +55,8 @@ def get(tx: "Transaction", path: str, *levels: "Level") -> "Spot":
     raise errors.NotFound(f"There is no {level} {'/'.join(names[:missing])}. See: {listing}", 3001)
 
 
-def above(spot: "Spot") -> "Spot | None":
-    """Return what a group or project is in; None for a hub."""
-    from chandelier.tenancy.network import Spot
-
-    if spot.group is None:
-        return None
-    return Spot(spot.hub) if spot.project is None else Spot(spot.hub, spot.group)
-
-
 def inside(tx: "Transaction", spot: "Spot | None") -> "list[Spot]":
     """Return what is directly in a hub or a group, the oldest first; the hubs for None, nothing for a project."""
     from chandelier.tenancy import network
-    from chandelier.tenancy.network import Spot
 
-    if spot is None:
-        return [Spot(hub) for hub in network.hubs(tx)]
-    if spot.group is None:
-        return [Spot(spot.hub, group) for group in network.groups_of(tx, spot.hub)]
-    if spot.project is None:
-        return [Spot(spot.hub, spot.group, project) for project in network.projects_of(tx, spot.group)]
-    return []
+    return network.inside(tx, spot)

@@ -138,10 +138,10 @@ def _remove(level: "Level", path: str, data: Path | None, *, yes: bool, dry_run:
 
     def work(tx: "Transaction") -> tuple[str, dict[str, Any], shares.Change]:
         spot = paths.get(tx, path, level)
-        before, concerned = shares.of(tx, paths.above(spot)), effects.of(tx, spot)
+        before, concerned = shares.of(tx, spot.above), effects.of(tx, spot)
         sentence = f"{spot.path} is removed{_contents(tx, spot)}; its jobs and its usage are kept"
         acts.remove(tx, folder.by(), spot)
-        return sentence, concerned, (before, shares.of(tx, paths.above(spot)))
+        return sentence, concerned, (before, shares.of(tx, spot.above))
 
     with folder.opened(data) as store:
         if not (yes or dry_run):
@@ -217,7 +217,7 @@ def _rows(tx: "Transaction", above: "Spot | None") -> list[dict[str, Any]]:
         row: dict[str, Any] = {"path": spot.path, "title": spot.node.title, "share": spot.node.priority}
         row["percent"] = percent[spot.path]
         row["members" if spot.level == "project" else "admins"] = len(members.list_(tx, spot))
-        row["devices"] = len(grants.of_nodes(tx, [spot.node.id]))
+        row["devices"] = len(grants.usable(tx, [spot])[spot.node.id])
         if spot.level in _BELOW:
             row[f"{_BELOW[spot.level]}s"] = len(paths.inside(tx, spot))
         rows.append(row)
@@ -227,19 +227,15 @@ def _rows(tx: "Transaction", above: "Spot | None") -> list[dict[str, Any]]:
 def _facts(tx: "Transaction", spot: "Spot") -> dict[str, Any]:
     from chandelier import devices
     from chandelier.tenancy import grants, members
-    from chandelier.tenancy.network import Place
 
-    if spot.group is not None and spot.project is not None:
-        granted = set(grants.of_place(tx, Place(spot.hub, spot.group, spot.project)))
-    else:
-        granted = {each.device_id for each in grants.of_nodes(tx, [spot.node.id])}
+    granted = grants.usable(tx, [spot])[spot.node.id]
     people = members.list_(tx, spot)
     facts: dict[str, Any] = {
         "path": spot.path,
         "title": spot.node.title,
         "description": spot.node.description,
         "share": spot.node.priority,
-        "percent": round(shares.percentages(shares.of(tx, paths.above(spot)))[spot.path], 2),
+        "percent": round(shares.percentages(shares.of(tx, spot.above))[spot.path], 2),
         "created": output.time(spot.node.created),
         "members" if spot.level == "project" else "admins": [person.email for person in people],
         "devices": [device.name for device in devices.list_(tx) if device.id in granted],

@@ -66,10 +66,9 @@ def share_set(
 
     def work(tx: "Transaction") -> "tuple[Change, Foreseen]":
         spot = paths.get(tx, path)
-        above = paths.above(spot)
-        before, ahead = of(tx, above), queue.outlook(tx, slots, above) if dry_run else []
+        before, ahead = of(tx, spot.above), queue.outlook(tx, slots, spot.above) if dry_run else []
         acts.change(tx, folder.by(), spot, priority=share)
-        return (before, of(tx, above)), foreseen(tx, slots, above, ahead)
+        return (before, of(tx, spot.above)), foreseen(tx, slots, spot.above, ahead)
 
     with folder.opened(data) as store:
         done, ahead = folder.write(store, work, dry_run=dry_run)
@@ -105,8 +104,10 @@ def of(tx: "Transaction", above: "Spot | None", device: "Device | None" = None) 
 
 def percentages(shares: Mapping[str, int]) -> dict[str, float]:
     """Return what each share is of their sum, in per cent."""
+    from chandelier.tenancy import rules
+
     whole = sum(shares.values())
-    return {path: 100 * share / whole for path, share in shares.items()}
+    return {path: rules.percent(share, whole) for path, share in shares.items()}
 
 
 def report(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from chandelier import errors
-from chandelier.cli import folder, moments, output, paths
+from chandelier import dates, errors
+from chandelier.cli import folder, output, paths
 
 if TYPE_CHECKING:
     from chandelier.store import Transaction
@@ -42,6 +42,17 @@ _COLUMNS: Final[Mapping[Key, str]] = {
     Key.DAY: "day",
 }
 
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHEN",
+        help="First day, like 2026-03-01 or 03/01/2026, or moment, like 2026-03-01T12:00. UTC.",
+    ),
+]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="WHEN", help="Last day (all of it counts), or the moment to end before.")
+]
 Keys = Annotated[
     list[Key] | None,
     typer.Option("--by", metavar="|".join(Key), help="Sum by this; may be given several times. Default: project."),
@@ -57,8 +68,8 @@ def usage_report(
     path: Annotated[
         str | None, typer.Argument(metavar="PATH", help="Only this hub, group or project; also one that is removed.")
     ] = None,
-    since: moments.From = None,
-    until: moments.To = None,
+    since: From = None,
+    until: To = None,
     by: Keys = None,
     data: folder.Data = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of text.")] = False,
@@ -71,7 +82,7 @@ def usage_report(
     if as_csv and as_json:
         raise errors.Invalid("Give --csv or --json, not both.", 1001)
     keys = list(dict.fromkeys(by or [Key.PROJECT]))
-    start, end = moments.span(since, until)
+    start, end = dates.span(since, until, names=("--from", "--to"))
     with folder.opened(data) as store:
         sums, gone = store.read(lambda tx: (_summed(tx, path, start, end, keys), path is not None and _gone(tx, path)))
     rows = [dict(zip(keys, labels, strict=True)) | _facts(sums[labels]) for labels in sorted(sums)]
@@ -104,11 +115,12 @@ def _summed(
     selection = usage.Selection(since=since, until=until, project_ids=project_ids)
     columns = tuple(dict.fromkeys(_COLUMNS[key] for key in keys))
     names = {key: _naming(tx, key) for key in keys}
-    found: dict[tuple[str, ...], list[Sums]] = {}
+    found: dict[tuple[str, ...], Sums] = {}
     for ids, sums in usage.by(tx, selection, columns).items():
         known = dict(zip(columns, ids, strict=True))
-        found.setdefault(tuple(names[key](known[_COLUMNS[key]]) for key in keys), []).append(sums)
-    return {labels: _together(each) for labels, each in found.items()}
+        labels = tuple(names[key](known[_COLUMNS[key]]) for key in keys)
+        found[labels] = usage.plus(found.get(labels, usage.Sums()), sums)
+    return found
 
 
 def _projects(tx: "Transaction", path: str) -> "frozenset[ProjectId]":
@@ -174,21 +186,19 @@ def _places(tx: "Transaction", depth: int) -> Callable[[Any], str]:
 
 
 def _together(many: "Iterable[Sums]") -> "Sums":
-    from chandelier.tenancy.usage import Sums
+    from chandelier.tenancy import usage
 
-    listed = list(many)
-    return Sums(*(sum(getattr(each, name) for each in listed) for name in Sums.__struct_fields__))
+    return functools.reduce(usage.plus, many, usage.Sums())
 
 
 def _facts(sums: "Sums") -> dict[str, Any]:
     """Return sums as people read them: seconds, and averages over the jobs; of the runs over those that ran."""
-    jobs = sums.jobs or 1
     return {
         "jobs": sums.jobs,
         "executions": sums.executions,
         "queue_seconds": sums.queue_ms / 1000,
         "run_seconds": sums.run_ms / 1000,
         "device_seconds": sums.cost_ms / 1000,
-        "average_queue_seconds": round(sums.queue_ms / jobs / 1000, 3),
-        "average_run_seconds": round(sums.run_ms / (sums.ran or 1) / 1000, 3),
+        "average_queue_seconds": round(sums.average_queue_ms / 1000, 3),
+        "average_run_seconds": round(sums.average_run_ms / 1000, 3),
     }

@@ -7,6 +7,7 @@ from typing import Final
 #: What the core says, and what the shell says instead, in the order in which they are tried.
 _SAYINGS: Final = (
     (r"`priority` is", "The share is"),
+    (r"`(title|description)` (has|contains)", r"The \1 \2"),
     (r"`name` of a (hub|group|project) is", r"The name of the \1 is"),
     (r"`(max|open|pulse)_(\w+)` is", r"--\1-\2 is"),
     (r"Expected `(\w+)(?: \| null)?`, got `(\w+)` - at `\$\.([\w.]+)`", r"\3 must be \1, not \2"),

@@ -181,6 +181,7 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
         message=_told(_first_failure(outcomes)),
         seconds=seconds,
         bytes=len(body),
+        experiments=len(outcomes) - len(failed),
         metadata={"methods": sorted({way.plan.method for way in ways})},
     )
 

@@ -5,25 +5,24 @@ A handler here is given the node that the path names, by which time the caller i
 change something are given the transaction too.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from chandelier import devices, errors
-from chandelier.devices import Device
 from chandelier.experience import bodies, filters, hubdocuments, shelf
 from chandelier.experience.documents import Document
+from chandelier.experience.hubdocuments import Granted, Held
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
-from chandelier.tenancy import acts, audit, grants, members, network
+from chandelier.tenancy import acts, audit, grants, members, network, rules
 from chandelier.tenancy.acts import By
 from chandelier.tenancy.grants import Grant
 from chandelier.tenancy.network import Node, Spot
 
-_MAX_TITLE: Final = 200
-_MAX_DESCRIPTION: Final = 2000
+Weight = Annotated[int, Meta(ge=rules.LEAST_PRIORITY, le=rules.MOST_PRIORITY)]
 _DEFAULT_ACTS: Final = 100
 _MAX_ACTS: Final = 1000
 
@@ -33,7 +32,7 @@ class Addition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     title: str
-    priority: int | UnsetType = UNSET
+    priority: Weight | UnsetType = UNSET
     description: str | UnsetType = UNSET
     access_token: str | UnsetType = UNSET
 
@@ -42,7 +41,7 @@ class Alteration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `PUT` on a hub, group or project: what is to be another."""
 
     title: str | UnsetType = UNSET
-    priority: int | UnsetType = UNSET
+    priority: Weight | UnsetType = UNSET
     description: str | UnsetType = UNSET
     access_token: str | UnsetType = UNSET
 
@@ -144,26 +143,20 @@ def groups(tx: Transaction, hub: Node) -> list[tuple[Node, list[Node]]]:
 
 def siblings(tx: Transaction, spot: Spot) -> list[Node]:
     """Return the nodes among which a group's or project's weight counts, itself too; of a hub none."""
-    if spot.level == "hub":
-        return []
-    return network.groups_of(tx, spot.hub) if spot.project is None else network.projects_of(tx, _group(spot))
+    return [] if spot.above is None else [each.node for each in network.inside(tx, spot.above)]
 
 
-def granted(tx: Transaction, spots: Iterable[Spot]) -> Mapping[str, list[tuple[Device, Grant]]]:
+def granted(tx: Transaction, spots: Sequence[Spot]) -> Granted:
     """Return the devices of nodes, by node, each in the order of the catalogue."""
+    usable = grants.usable(tx, spots)
     by_device: dict[str, list[Grant]] = {}
-    for grant in grants.of_nodes(tx, [spot.node.id for spot in spots]):
+    for grant in grants.of_nodes(tx, usable):
         by_device.setdefault(grant.device_id, []).append(grant)
-    found: dict[str, list[tuple[Device, Grant]]] = {}
+    found: dict[str, list[Held]] = {}
     for device in devices.list_(tx):
         for grant in by_device.get(device.id, ()):
-            found.setdefault(grant.node_id, []).append((device, grant))
+            found.setdefault(grant.node_id, []).append(Held(device, grant, device.id in usable[grant.node_id]))
     return found
-
-
-def _group(spot: Spot) -> Node:
-    assert spot.group is not None
-    return spot.group
 
 
 def _spots(hub: Node, tree: Iterable[tuple[Node, Iterable[Node]]]) -> Iterable[Spot]:
@@ -178,17 +171,8 @@ def _anonymous(document: Document) -> Document:
 
 
 def _facts(asked: Addition | Alteration) -> dict[str, Any]:
-    _check_text(asked.title, "title", _MAX_TITLE)
-    _check_text(asked.description, "description", _MAX_DESCRIPTION)
     named = {"title": asked.title, "priority": asked.priority, "description": asked.description}
     return {name: value for name, value in named.items() if value is not UNSET}
-
-
-def _check_text(text: str | UnsetType, field: str, most: int) -> None:
-    if isinstance(text, str) and len(text) > most:
-        raise errors.Invalid(f"`{field}` has {len(text)} characters; at most {most} are allowed.", 1001)
-    if isinstance(text, str) and "\x00" in text:
-        raise errors.Invalid(f"`{field}` contains a NUL character.", 1001)
 
 
 def _number(text: str | None, field: str, most: int) -> int | None:

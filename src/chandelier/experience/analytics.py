@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The use of a hub, group or project in numbers: one sum, or many by project, user, device or day; as JSON or CSV."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from chandelier import devices, errors, sheets
-from chandelier.experience import bodies, conditions
+from chandelier import dates, devices, errors, sheets
+from chandelier.experience import bodies
 from chandelier.experience.documents import Document
 from chandelier.gateway import Answer, Call, Encoded, Json
 from chandelier.tenancy import network, usage, users
@@ -31,13 +30,7 @@ GROUPS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "day": (("day",), ("day",)),
 }
 _SORTS: Final = ("asc", "desc")
-_DAY: Final = timedelta(days=1)
 _EPOCH: Final = date(1970, 1, 1)
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_END: Final = datetime.max.replace(tzinfo=UTC)
-_ISO_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-#: Month, day and year, as the table of a script has them. Source: Hub-Automation, `analytics_data_EXAMPLE.csv`.
-_MONTH_FIRST: Final = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})", re.ASCII)
 
 
 class Options(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -56,10 +49,10 @@ class Options(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
 def system_usage(call: Call, spot: Spot) -> Answer:
     """Sum up the jobs of a hub, group or project that ended in a time.
 
-    `allTime`, or both `startDate` and `endDate`, must be given. A date without a time stands for its whole day, so that
-    `endDate` includes it; a time as `endDate` does not include itself. `orderBy` and `sort` order the groups of
-    `groupBy`. `format=csv`, or an `Accept` of `text/csv`, gives CSV. A job that never ran has waited until its end;
-    `averageRunTime` is that of the jobs that ran.
+    `allTime`, or both `startDate` and `endDate`, must be given; with `allTime` the dates are read, but do not count.
+    A date without a time stands for its whole day, so that `endDate` includes it; a time as `endDate` does not include
+    itself. `orderBy` and `sort` order the groups of `groupBy`. `format=csv`, or an `Accept` of `text/csv`, gives CSV.
+    A job that never ran has waited until its end; `averageRunTime` is that of the jobs that ran.
     Source: seed 001, `system-usage`.
     """
     options = _options(call.query.get("options"))
@@ -89,16 +82,12 @@ def _options(text: str | None) -> Options:
 
 
 def _selection(call: Call, spot: Spot, options: Options) -> Selection:
-    since = until = None
-    if not options.all_time:
-        if options.start_date is UNSET or options.end_date is UNSET:
-            raise errors.Invalid("`options` must have `allTime: true`, or both `startDate` and `endDate`.", 1001)
-        since, _ = _times("startDate", options.start_date)
-        last, until = _times("endDate", options.end_date)
-        if last < since:
-            raise errors.Invalid(
-                f"`endDate` {options.end_date!r} is before `startDate` {options.start_date!r}; exchange the two.", 1001
-            )
+    given = [None if each is UNSET else each for each in (options.start_date, options.end_date)]
+    if not options.all_time and None in given:
+        raise errors.Invalid("`options` must have `allTime: true`, or both `startDate` and `endDate`.", 1001)
+    since, until = dates.span(*given, names=("`startDate`", "`endDate`"))
+    if options.all_time:
+        since = until = None
     device = None if options.backend is UNSET else devices.find(call.tx, options.backend.replace("\x00", ""))
     return Selection(
         since,
@@ -107,28 +96,6 @@ def _selection(call: Call, spot: Spot, options: Options) -> Selection:
         user_ids=None if options.user_id is UNSET else {options.user_id.replace("\x00", "")},
         device_ids=None if options.backend is UNSET else {device.id for device in [device] if device is not None},
     )
-
-
-def _times(field: str, text: str) -> tuple[datetime, datetime]:
-    """Return when what is meant begins and ends: a day, or a moment."""
-    month_first = _MONTH_FIRST.fullmatch(text.strip())
-    iso = text.strip()
-    if month_first is not None:
-        month, _, day, year = month_first.groups()
-        iso = f"{int(year) + (2000 if len(year) == 2 else 0):04d}-{int(month):02d}-{int(day):02d}"
-    milliseconds = conditions.instant(iso)
-    try:
-        begin = None if milliseconds is None else _BEGINNING + timedelta(milliseconds=milliseconds)
-    except OverflowError:  # in UTC, of which the offset is part, it is in no year from 1 to 9999
-        begin = None
-    if begin is None:
-        raise errors.Invalid(
-            f"`{field}` is {text[:40]!r}; it must be a date such as 2021-01-31 or 01-31-21, or a time such as "
-            "2021-01-31T12:00:00Z, in the years 1 to 9999.",
-            1001,
-        )
-    whole = _ISO_DAY.fullmatch(iso) is not None
-    return begin, min(begin, _END - _DAY) + _DAY if whole else begin
 
 
 def _known(text: str, field: str, known: Iterable[str]) -> str:

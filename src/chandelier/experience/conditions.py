@@ -9,27 +9,17 @@ Source: legacy-api.md section 8; LoopBack 3, "Where filter".
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import msgspec
 
-from chandelier import errors
+from chandelier import dates, errors
 from chandelier.experience import patterns
 from chandelier.experience.patterns import Budget, Pattern
 
 #: Any JSON value.
 Json = Any
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# A space before the offset is a plus sign that a client did not escape in the URL.
-_DATE: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)"
-    r"(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,](\d{1,9}))?)?(?:[Zz]|([+\- ])([01]\d|2[0-3]):?([0-5]\d))?)?",
-    re.ASCII,
-)
-_LONGEST_DATE: Final = 40
 _SLASHED: Final = re.compile(r"/(.+)/([a-z]*)", re.DOTALL)
 _FORMS: Final = {dict: "an object", list: "a list", str: "a text", bool: "true or false", float: "a number or text"}
 
@@ -102,26 +92,8 @@ NEVER: Final = AnyOf()
 
 
 def instant(value: Json) -> int | None:
-    """Read an ISO date, with or without time, as milliseconds since the epoch; None if it is none.
-
-    Finer digits are dropped, because dates are emitted in milliseconds. Without an offset it is UTC.
-    """
-    return _read_instant(value) if isinstance(value, str) and len(value) <= _LONGEST_DATE else None
-
-
-@lru_cache(maxsize=1024)
-def _read_instant(text: str) -> int | None:
-    found = _DATE.fullmatch(text)
-    if not found:
-        return None
-    day, minute, second, fraction, sign, hours, minutes = found.groups()
-    try:
-        moment = datetime.fromisoformat(f"{day}T{minute or '00:00'}{second or ':00'}+00:00")
-    except ValueError:
-        return None
-    offset = 60_000 * (60 * int(hours) + int(minutes)) if sign else 0
-    local = (moment - _EPOCH) // timedelta(milliseconds=1) + int((fraction or "0").ljust(3, "0")[:3])
-    return local + offset if sign == "-" else local - offset
+    """Read a text that is an ISO date as milliseconds since the epoch; None if the value is none."""
+    return dates.instant(value) if isinstance(value, str) else None
 
 
 def key(value: Json) -> Key:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which devices hubs, groups and projects have: granting them, taking them away, and what was set at each level."""
 
+import functools
 from typing import Annotated, Final
 
 import msgspec
@@ -10,9 +11,11 @@ from chandelier import devices, errors
 from chandelier.devices import Device
 from chandelier.experience import administration, bodies, hubdocuments
 from chandelier.experience.documents import Document
+from chandelier.experience.hubdocuments import Held
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
-from chandelier.tenancy import acts, allowances, grants, network
+from chandelier.tenancy import acts, allowances, grants
+from chandelier.tenancy.acts import Terms
 from chandelier.tenancy.grants import Grant, Limits
 from chandelier.tenancy.network import Spot
 
@@ -49,7 +52,7 @@ class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    priority: int | UnsetType = UNSET
+    priority: administration.Weight | UnsetType = UNSET
     capabilities: Capabilities | UnsetType = UNSET
     limit: Positive | UnsetType | None = UNSET
     max_pending: Positive | UnsetType | None = msgspec.field(name="maxPending", default=UNSET)
@@ -64,14 +67,12 @@ def grant(tx: Transaction, call: Call, spot: Spot) -> Document:
     if device is None:
         above = spot.way[-2].name if len(spot.way) > 1 else "This server"
         raise errors.NotFound(f"{above} has no device {asked.name[:80]!r} to grant to {spot.node.name}.", 3100)
-    tx.alone(f"grant:{spot.node.id}")  # another request may be changing other parts of the same grant
-    known = grants.find(tx, spot.node.id, device.id)
-    limits = _limits(asked, Limits() if known is None else known.limits)
-    made = acts.grant(tx, administration.by(call), spot, device, _priority(asked, known), limits)
+    made = acts.grant(tx, administration.by(call), spot, device, functools.partial(_terms, asked))
     _limit_time(tx, call, spot, device, asked.time_limit)
     around = [each.id for each in administration.siblings(tx, spot)]
     weight = sum(each.priority for each in grants.of_nodes(tx, around) if each.device_id == device.id)
-    return hubdocuments.grants([(device, made)], {device.id: weight} if weight else None)
+    held = Held(device, made, device.id in grants.usable(tx, [spot])[spot.node.id])
+    return hubdocuments.grants([held], {device.id: weight} if weight else None)
 
 
 def withdraw(tx: Transaction, call: Call, spot: Spot) -> Document:
@@ -83,14 +84,15 @@ def withdraw(tx: Transaction, call: Call, spot: Spot) -> Document:
 def details(call: Call, spot: Spot) -> Json:
     """Return what was set for a device at this level. Source: seed 001, `configurationDetails`.
 
-    Of a project also what holds for it, unless the device was taken from what it is in.
+    Of a project also what holds for it, within what the device itself does, unless the device was taken from what it
+    is in.
     """
     device = _device(call.tx, call, spot)
     known = grants.find(call.tx, spot.node.id, device.id)
     if known is None:
         raise _missing(call, spot)
-    place = network.find(call.tx, *(node.name for node in spot.way)) if spot.level == "project" else None
-    document = hubdocuments.details(known, None if place is None else grants.on_way(call.tx, place, device.id))
+    least = grants.effective(call.tx, call.cloud.store, spot, device) if spot.level == "project" else None
+    document = hubdocuments.details(known.limits, least)
     limit = allowances.find(call.tx, spot, device)
     return Json(document if limit is None else document | {"timeLimit": {"seconds": limit.seconds, "days": limit.days}})
 
@@ -111,6 +113,10 @@ def _limit_time(tx: Transaction, call: Call, spot: Spot, device: Device, limit: 
         allowances.remove(tx, administration.by(call), spot, device)
     elif isinstance(limit, TimeLimit):
         allowances.set_(tx, administration.by(call), spot, device, limit.seconds, limit.days)
+
+
+def _terms(asked: Granting, known: Grant | None) -> Terms:
+    return _priority(asked, known), _limits(asked, Limits() if known is None else known.limits)
 
 
 def _priority(asked: Granting, known: Grant | None) -> int:

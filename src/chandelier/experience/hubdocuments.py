@@ -6,24 +6,33 @@ Everything is spelled as documented, misprints included. What is not documented 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+
+import msgspec
 
 from chandelier.devices import Device
 from chandelier.experience import documents
 from chandelier.experience.documents import Document
+from chandelier.tenancy import rules
 from chandelier.tenancy.audit import Act
-from chandelier.tenancy.grants import Grant
+from chandelier.tenancy.grants import Grant, Limits
 from chandelier.tenancy.members import Member
 from chandelier.tenancy.network import Node, Spot
 
-#: Grants with their devices, by node.
-Granted = Mapping[str, Iterable[tuple[Device, Grant]]]
+
+class Held(msgspec.Struct, frozen=True):
+    """A device that a node has, and whether it can be used there: not where a level above has it no more."""
+
+    device: Device
+    grant: Grant
+    usable: bool
+
+
+#: Devices by node.
+Granted = Mapping[str, Iterable[Held]]
 #: Members by node.
 People = Mapping[str, Iterable[Member]]
 #: Groups with their projects, in order.
 Tree = Iterable[tuple[Node, Iterable[Node]]]
-
-_PERCENT: Final = 100.0
 
 
 def hub(known: Node, tree: Tree, granted: Granted, people: People) -> Document:
@@ -111,35 +120,43 @@ def changed(spot: Spot, siblings: Iterable[Node]) -> Document:
     return document if spot.level == "hub" else document | _shares(spot.node, siblings)
 
 
-def grants(granted: Iterable[tuple[Device, Grant]], weights: Mapping[str, int] | None = None) -> Document:
+def grants(granted: Iterable[Held], weights: Mapping[str, int] | None = None) -> Document:
     """Return devices of a node, by id. Source: protocol 3.3; seed 001, `POST …/Groups/{group}/devices`.
+
+    A device that a level above has no more is marked: it cannot be used until that is granted it again.
 
     Args:
         weights: Sums of the weights that the node and its siblings have for a device, by id; where they are known the
             share is told.
     """
     return {
-        device.id: {
-            "priority": grant.priority,
+        held.device.id: {
+            "priority": held.grant.priority,
             "deleted": False,
-            "name": device.name,
-            "configuration": documents.capabilities(grant.limits),
+            "name": held.device.name,
+            "configuration": documents.capabilities(held.grant.limits),
             "specificConfiguration": {},
         }
-        | ({"share": percent(grant.priority, weights[device.id])} if weights and device.id in weights else {})
-        for device, grant in granted
+        | _standing(held, (weights or {}).get(held.device.id))
+        for held in granted
     }
 
 
-def details(grant: Grant, effective: Grant | None = None) -> Document:
+def _standing(held: Held, weight: int | None) -> Document:
+    """Return what a device's weight comes to, if that is known, and that it cannot be used, if so."""
+    share = {} if weight is None else {"share": rules.percent(held.grant.priority, weight)}
+    return share if held.usable else share | {"usable": False}
+
+
+def details(own: Limits, effective: Limits | None = None) -> Document:
     """Return what was set for a device at a level, and nothing else. Source: seed 001, `configurationDetails`.
 
     Args:
-        effective: What holds on the whole way; told beside it, if it is known.
+        effective: What finally holds; told beside it, if it is known.
     """
-    document: Document = {"capabilities": {}} | documents.capabilities(grant.limits)
+    document: Document = {"capabilities": {}} | documents.capabilities(own)
     if effective is not None:
-        document["effective"] = {"capabilities": {}} | documents.capabilities(effective.limits)
+        document["effective"] = {"capabilities": {}} | documents.capabilities(effective)
     return document
 
 
@@ -156,11 +173,6 @@ def act(known: Act) -> Document:
     }
 
 
-def percent(weight: int, total: int) -> float:
-    """Return the share that a weight comes to, in percent."""
-    return round(_PERCENT * weight / total, 3)
-
-
 def _inside(known: Node, granted: Granted, people: People) -> Document:
     present = (member for member in people.get(known.id, ()) if not member.ended)
     return {"devices": grants(granted.get(known.id, ())), "users": users(present)}
@@ -171,8 +183,8 @@ def _below(spot: Spot, siblings: Iterable[Node], granted: Granted, people: Peopl
     around = list(siblings)
     weights: dict[str, int] = {}
     for sibling in around:
-        for device, grant in granted.get(sibling.id, ()):
-            weights[device.id] = weights.get(device.id, 0) + grant.priority
+        for held in granted.get(sibling.id, ()):
+            weights[held.device.id] = weights.get(held.device.id, 0) + held.grant.priority
     inside = _inside(spot.node, granted, people) | {"devices": grants(granted.get(spot.node.id, ()), weights)}
     return documents.node(spot) | inside | {"share": _share(spot.node, around)}
 
@@ -183,4 +195,4 @@ def _shares(known: Node, siblings: Iterable[Node]) -> Document:
 
 
 def _share(known: Node, siblings: Iterable[Node]) -> float:
-    return percent(known.priority, sum(each.priority for each in siblings))
+    return rules.percent(known.priority, sum(each.priority for each in siblings))

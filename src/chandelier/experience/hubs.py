@@ -95,22 +95,27 @@ def _bookings(path: str, level: str) -> Iterator[Route]:
 _JOBS: Final[dict[str, Any]] = {"response": shapes.listed(jobshapes.Job), "query": shapes.JobsQuery}
 _USAGE: Final[dict[str, Any]] = {"response": hubshapes.Usage, "query": hubshapes.UsageQuery, "media": analytics.CSV}
 _ACTS: Final[dict[str, Any]] = {"response": list[hubshapes.Act], "query": hubshapes.ActsQuery}
-_NEW: Final = administration.Addition
-_OTHER: Final = administration.Alteration
 #: Shapes of answers, each with that of the body if there is one.
 _ADMINS: Final = (hubshapes.AdminsChanged, people.Administrators)
-_IN: Final = (hubshapes.MembersChanged, people.Members)
+_MEMBERS: Final = (hubshapes.MembersChanged, people.Members)
+_ALTERED: Final = (hubshapes.Altered, administration.Alteration)
 _GRANT: Final = (dict[str, hubshapes.Granted], granting.Granting)
-_MADE: Final = (hubshapes.ProjectMade, administration.Addition)
-_GONE: Final = (hubshapes.ProjectDeleted,)
-_DELETED: Final = (shapes.Deleted,)
+_GROUP_MADE: Final = (hubshapes.GroupMade, administration.Addition)
+_PROJECT_MADE: Final = (hubshapes.ProjectMade, administration.Addition)
 _DEVICES: Final = list[deviceshapes.HubDevice]
 
 #: Source: seed 001 and protocol 13; what they lack (changes, a group alone, usage below a hub, the hub's own devices
 #: and administrators, a project's details, the log) is in their style.
 ROUTES: Final[tuple[Route, ...]] = (
     _read(_HUB, "read the hub", administration.get_hub, "Get a hub with all that is in it.", hubshapes.RunHub),
-    _act("PUT", _HUB, "change the hub", administration.alter, "Change a hub.", hubshapes.Altered, _OTHER),
+    _act(
+        "PUT",
+        _HUB,
+        "change the hub",
+        administration.alter,
+        "Change a hub.",
+        *_ALTERED,
+    ),
     _read(_HUB + "/jobs/all", "read the hub's jobs", administration.list_jobs, "List the jobs of a hub.", **_JOBS),
     _read(
         _HUB + "/analytics/system-usage",
@@ -154,11 +159,25 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Get what was set for a device of a hub.",
         hubshapes.Details,
     ),
-    _act("POST", _HUB + "/Groups", "add a group", administration.add_group, "Add a group.", hubshapes.GroupMade, _NEW),
+    _act(
+        "POST",
+        _HUB + "/Groups",
+        "add a group",
+        administration.add_group,
+        "Add a group.",
+        *_GROUP_MADE,
+    ),
     _read(
         _GROUP, "read the group", administration.get_group, "Get a group with all that is in it.", hubshapes.RunGroup
     ),
-    _act("PUT", _GROUP, "change a group", administration.alter, "Change a group.", hubshapes.Altered, _OTHER),
+    _act(
+        "PUT",
+        _GROUP,
+        "change a group",
+        administration.alter,
+        "Change a group.",
+        *_ALTERED,
+    ),
     _act("DELETE", _GROUP, "delete a group", administration.remove_group, "Delete a group.", shapes.Deleted),
     _read(
         _GROUP + "/jobs/all", "read the group's jobs", administration.list_jobs, "List the jobs of a group.", **_JOBS
@@ -196,9 +215,23 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Get what was set for a device of a group.",
         hubshapes.Details,
     ),
-    _act("POST", _GROUP + "/Projects", "add a project", administration.add_project, "Add a project.", *_MADE),
-    _act("PUT", _PROJECT, "change a project", administration.alter, "Change a project.", hubshapes.Altered, _OTHER),
-    _act("DELETE", _PROJECT, "delete a project", administration.remove_project, "Delete a project.", *_GONE),
+    _act("POST", _GROUP + "/Projects", "add a project", administration.add_project, "Add a project.", *_PROJECT_MADE),
+    _act(
+        "PUT",
+        _PROJECT,
+        "change a project",
+        administration.alter,
+        "Change a project.",
+        *_ALTERED,
+    ),
+    _act(
+        "DELETE",
+        _PROJECT,
+        "delete a project",
+        administration.remove_project,
+        "Delete a project.",
+        hubshapes.ProjectDeleted,
+    ),
     _read(
         _PROJECT + "/jobs/all",
         "read the project's jobs",
@@ -226,7 +259,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "change the project's users",
         people.change_members,
         "Change who is a member of a project.",
-        *_IN,
+        *_MEMBERS,
     ),
     _act(
         "POST",
@@ -242,7 +275,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "change the project's devices",
         granting.withdraw,
         "Take a device from a project.",
-        *_DELETED,
+        shapes.Deleted,
     ),
     _read(
         _PROJECT + _DETAILS,

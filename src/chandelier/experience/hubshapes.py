@@ -12,29 +12,11 @@ from chandelier.experience.shapes import Amount, Count, Date, Maybe, Object, Pri
 Percent = Annotated[float, Meta(ge=0, le=100)]
 
 
-class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """What was set for a device at one level. Source: seed 001, `configurationDetails`."""
-
-    capabilities: "CapabilitiesSet"
-    limit: Maybe[Priority] = UNSET
-    pending: Maybe[Priority] = msgspec.field(name="maxPending", default=UNSET)
-    time: Maybe["TimeLimit"] = msgspec.field(name="timeLimit", default=UNSET)
-    effective: Maybe["Effective"] = UNSET
-
-
 class TimeLimit(msgspec.Struct, frozen=True, kw_only=True):
     """How many seconds of device time may be used in how many days."""
 
     seconds: Amount
     days: Priority
-
-
-class Effective(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for a device of a project: the least of what was set on the way from the hub to it."""
-
-    capabilities: "CapabilitiesSet"
-    limit: Maybe[Priority] = UNSET
-    pending: Maybe[Priority] = msgspec.field(name="maxPending", default=UNSET)
 
 
 class CapabilitiesSet(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -47,10 +29,26 @@ class CapabilitiesSet(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     pulse_channels: Maybe[Priority] = UNSET
 
 
+class Effective(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for a device of a project: the least of what was set on the way to it and of what the device does."""
+
+    capabilities: CapabilitiesSet
+    limit: Maybe[Priority] = UNSET
+    pending: Maybe[Priority] = msgspec.field(name="maxPending", default=UNSET)
+
+
+class Details(Effective, frozen=True, kw_only=True):
+    """What was set for a device at one level. Source: seed 001, `configurationDetails`."""
+
+    time: Maybe["TimeLimit"] = msgspec.field(name="timeLimit", default=UNSET)
+    effective: Maybe[Effective] = UNSET
+
+
 class Granted(shapes.Share, frozen=True, kw_only=True, rename="camel"):
-    """A device of a hub, group or project. Source: seed 001, `POST …/devices`."""
+    """A device of a hub, group or project; where it cannot be used that is told. Source: seed 001, `POST …/devices`."""
 
     share: Maybe[Percent] = UNSET
+    usable: Maybe[Literal[False]] = UNSET
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -15,6 +15,7 @@ from chandelier.jobs.intake import Asked, Limits
 from chandelier.jobs.records import Draft, Job
 from chandelier.store import Transaction
 from chandelier.tenancy import access, acts
+from chandelier.tenancy.network import Spot
 
 _MAX_TAGS: Final = 100
 _MAX_TEXT: Final = 500
@@ -137,9 +138,8 @@ def cancel(call: Call) -> Json:
 
     def work(tx: Transaction) -> bool:
         done = outcomes.cancel(tx, records.get(tx, job.id), call.now)
-        if done and call.principal.user_id != job.user_id:
-            spot = call.cloud.memory.place(tx, job.project_id).spot
-            acts.cancel_job(tx, administration.by(call), spot, job.id)
+        if done and not _is_callers(call, job):
+            acts.cancel_job(tx, administration.by(call), _spot(tx, call, job), job.id)
         return done
 
     try:
@@ -149,7 +149,7 @@ def cancel(call: Call) -> Json:
 
 
 def change(call: Call) -> Json:
-    """Give a job a name, tags or others to share it with."""
+    """Give a job a name, tags or others to share it with. That of somebody else is written down."""
     wanted = call.json(Change)
     job = shelf.own(call)
     changed: Document = {}
@@ -163,6 +163,11 @@ def change(call: Call) -> Json:
         raise errors.Invalid("Send `name`, `tags` or `shareLevel`.", 1001)
 
     def work(tx: Transaction) -> None:
+        if not _is_callers(call, job):
+            known = records.get(tx, job.id)
+            facts = {"name": known.name or "", "tags": list(known.tags), "shareLevel": known.share_level}
+            before = {name: facts[name] for name in changed}
+            acts.change_job(tx, administration.by(call), _spot(tx, call, job), job.id, before, changed)
         if "name" in changed:
             records.rename(tx, job.id, changed["name"] or None)
         if "tags" in changed:
@@ -175,9 +180,18 @@ def change(call: Call) -> Json:
 
 
 def delete(call: Call) -> Json:
-    """Delete a job that has ended: it is hidden at once, and what it left is removed some days later."""
+    """Delete a job that has ended: it is hidden at once, and what it left is removed some days later.
+
+    That of somebody else is written down.
+    """
     job = shelf.own(call)
-    call.store.write(lambda tx: outcomes.delete(tx, job, call.now))
+
+    def work(tx: Transaction) -> None:
+        outcomes.delete(tx, records.get(tx, job.id), call.now)
+        if not _is_callers(call, job):
+            acts.delete_job(tx, administration.by(call), _spot(tx, call, job), job.id)
+
+    call.store.write(work)
     return Json({"deleted": True})
 
 
@@ -231,6 +245,14 @@ def inline(call: Call, job: Job) -> Document:
 def limits(call: Call) -> Limits:
     """Return what may be submitted."""
     return Limits(call.cloud.rules.max_job_bytes, call.cloud.rules.max_pending_jobs)
+
+
+def _is_callers(call: Call, job: Job) -> bool:
+    return call.principal.user_id == job.user_id
+
+
+def _spot(tx: Transaction, call: Call, job: Job) -> Spot:
+    return call.cloud.memory.place(tx, job.project_id).spot
 
 
 def _draft(call: Call, submission: Submission) -> Draft:

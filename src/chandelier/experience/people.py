@@ -48,9 +48,10 @@ def change_admins(tx: Transaction, call: Call, spot: Spot) -> Document:
     asked = bodies.read(call, Administrators)
     people = asked.add if asked.add is UNSET else [each.email for each in asked.add]
     _change(tx, call, spot, people, asked)
-    below = {project.name: {"name": project.name} for project in network.projects_of(tx, spot.node)}
-    node = hubdocuments.persons(spot.node, members.list_of(tx, [spot], ended=True)[spot.node.id])
-    return {"added": node | ({"projects": below} if spot.level == "group" else {})}
+    added = hubdocuments.persons(spot.node, members.list_of(tx, [spot], ended=True)[spot.node.id])
+    if spot.level == "group":
+        added["projects"] = {project.name: {"name": project.name} for project in network.projects_of(tx, spot.node)}
+    return {"added": added}
 
 
 def list_members(call: Call, spot: Spot) -> Json:

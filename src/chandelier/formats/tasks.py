@@ -136,6 +136,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="reply"):
         message: Empty, or what went wrong with the first experiment that failed.
         seconds: Time the run took, s.
         bytes: Size of the result document.
+        experiments: Experiments that ran to their end.
         metadata: How it was computed, JSON types only.
     """
 
@@ -144,6 +145,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="reply"):
     message: str
     seconds: float
     bytes: int
+    experiments: int
     metadata: dict[str, Any] = {}
 
 

@@ -241,11 +241,8 @@ def abandon(tx: Transaction, created_before: datetime, now: datetime) -> int:
     query = Query(states=frozenset({State.CREATING}), created_to=created_before, ascending=True, limit=1000)
     waiting = finding.find(tx, query).jobs
     for job in waiting:
-        facts: dict[str, Any] = {
-            "error_code": 3253,
-            "error_message": "The program was not uploaded while its upload URL was valid.",
-        }
-        records.advance(tx, job.id, (State.ERROR_CREATING_JOB,), now, **facts)
+        message = "The program was not uploaded while its upload URL was valid."
+        records.advance(tx, job.id, (State.ERROR_CREATING_JOB,), now, error_code=3253, error_message=message)
     return len(waiting)
 
 

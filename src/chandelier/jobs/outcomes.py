@@ -80,14 +80,13 @@ def settle(tx: Transaction, job: Job, finished: tasks.Finished, result: str, now
         "output_bytes": finished.bytes,
         "result": result,
     }
-    if finished.success:
-        records.advance(tx, job.id, (State.COMPLETED,), now, **facts)
-        if job.predicted is not None and job.occupies is None:
-            kind = str((job.summary or {}).get("kind"))
-            estimates.learn(tx, job.device_id, kind, job.predicted, finished.seconds)
-    else:
+    if finished.success and job.predicted is not None and job.occupies is None:
+        kind = str((job.summary or {}).get("kind"))
+        estimates.learn(tx, job.device_id, kind, job.predicted, finished.seconds)
+    state = State.COMPLETED if finished.success else State.ERROR_RUNNING_JOB
+    if not finished.success:
         facts |= {"error_code": finished.code, "error_message": finished.message}
-        records.advance(tx, job.id, (State.ERROR_RUNNING_JOB,), now, **facts)
+    records.advance(tx, job.id, (state,), now, executions=finished.experiments, **facts)
 
 
 def requeue(tx: Transaction, job: Job, now: datetime) -> None:

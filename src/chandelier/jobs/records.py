@@ -266,6 +266,7 @@ def advance(
     *,
     turn: Turn = "due",
     began: datetime | None = None,
+    executions: int = 0,
     **facts: Any,
 ) -> None:
     """Move a job through `steps`, write an event for each, and set `facts` (columns) with the last.
@@ -273,6 +274,7 @@ def advance(
     Args:
         turn: Why a job goes that begins.
         began: When a job had begun that is to wait again.
+        executions: Experiments that ran to their end, for the ledger; of a job without a result there are none.
 
     Raises:
         errors.Conflict: The job is not in a state from which it may go to the first step (or it does not exist).
@@ -287,7 +289,7 @@ def advance(
     _log(tx, job_id, steps, now)
     _account(tx, row, steps[-1], now, began=began, turn=turn)
     if ends:
-        used = _used(row)
+        used = _used(row, executions)
         usage.record(tx, used)
         allowances.spend(tx, used)
 
@@ -512,7 +514,7 @@ def purged(tx: Transaction, job_ids: Iterable[JobId], now: datetime) -> None:
     tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id.in_(list(job_ids))).values(purged=now))
 
 
-def _used(row: sa.Row[*tuple[Any, ...]]) -> usage.Entry:
+def _used(row: sa.Row[*tuple[Any, ...]], executions: int) -> usage.Entry:
     """Return what a job that has ended used."""
     begun = row.started or row.ended
     milliseconds = timedelta(milliseconds=1)
@@ -522,7 +524,7 @@ def _used(row: sa.Row[*tuple[Any, ...]]) -> usage.Entry:
         row.project_id,
         row.user_id,
         row.device_id,
-        executions=0 if row.started is None else int((row.summary or {}).get("experiments", 0)),
+        executions=executions,
         # Of several jobs that a user submits in one moment, the last are created a few moments later.
         queue_ms=max(0, (begun - row.created) // milliseconds),
         run_ms=max(0, (row.ended - begun) // milliseconds),
@@ -569,7 +571,6 @@ def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
         "project_id",
         "user_id",
         "device_id",
-        "summary",
         "estimate",
         "cost",
     )

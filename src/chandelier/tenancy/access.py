@@ -130,10 +130,12 @@ def role_at(tx: Transaction, principal: Principal, spot: Spot) -> Role:
     """Return what the caller is to a node of the tree."""
     if principal.operator:
         return Role.OPERATOR
+    # With a hub all roles in it end; of groups and projects that are deleted the hub's administrators are left.
+    if spot.hub.deleted is not None:
+        return Role.NOBODY
     mine = members.nodes_of(tx, principal.user_id)
     if spot.hub.id in mine:
         return Role.HUB_ADMIN
-    # Of what is deleted only the hub's administrators are left.
     if spot.group is not None and spot.group.id in mine and spot.group.deleted is None:
         return Role.GROUP_ADMIN
     there = spot.project is not None and spot.project.id in mine and spot.project.deleted is None

@@ -4,6 +4,7 @@
 Whether somebody may do it is `access`'s business. Source of the names of acts: this module, for the audit log.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,11 +16,13 @@ from chandelier.store import Transaction
 from chandelier.tenancy import audit, grants, members, network, users
 from chandelier.tenancy.grants import Grant, Limits
 from chandelier.tenancy.members import Member
-from chandelier.tenancy.network import Node, Spot
+from chandelier.tenancy.network import Node, ProjectId, Spot
 from chandelier.tenancy.users import Token, User
 
 #: What may be changed of a device.
 _CONDUCTED: Final = ("state", "message", "pace", "overhead", "max_job_seconds")
+#: The weight of a share, and limits.
+Terms = tuple[int, Limits]
 
 
 class By(msgspec.Struct, frozen=True):
@@ -69,15 +72,32 @@ def remove(tx: Transaction, by: By, spot: Spot) -> Node:
 
 
 def add_member(tx: Transaction, by: By, spot: Spot, email: str) -> Member:
-    """Give somebody the role that a node has, or invite them.
+    """Give somebody the role that a node has, or invite them; of who is there already nothing is written down.
 
     Raises:
         errors.Invalid: The address is not one.
     """
-    member = members.add(tx, spot, email, by.now)
-    after = {"email": member.email, "role": member.role, "invited": member.invited}
-    audit.write(tx, by.who, "member.add", spot, by.now, after=after)
+    member, new = members.add(tx, spot, email, by.now)
+    if new:
+        after = {"email": member.email, "role": member.role, "invited": member.invited}
+        audit.write(tx, by.who, "member.add", spot, by.now, after=after)
     return member
+
+
+def join(tx: Transaction, by: By, spot: Spot, user: User) -> None:
+    """Make an account a member of a project, as `add_member`."""
+    if members.join(tx, ProjectId(spot.node.id), user.id, by.now):
+        after = {"email": user.email, "role": members.role_at(spot.level), "invited": False}
+        audit.write(tx, by.who, "member.add", spot, by.now, after=after)
+
+
+def welcome(tx: Transaction, by: By, user: User) -> list[Spot]:
+    """Give a new account what its address was invited to, and return the nodes."""
+    spots = members.welcome(tx, user, by.now)
+    for spot in spots:
+        before = {"email": user.email, "role": members.role_at(spot.level), "invited": True}
+        audit.write(tx, by.who, "member.join", spot, by.now, before=before, after=before | {"invited": False})
+    return spots
 
 
 def remove_member(tx: Transaction, by: By, spot: Spot, email: str) -> None:
@@ -96,15 +116,30 @@ def cancel_job(tx: Transaction, by: By, spot: Spot, job_id: str) -> None:
     audit.write(tx, by.who, "job.cancel", spot, by.now, after={"job": job_id})
 
 
-def grant(tx: Transaction, by: By, spot: Spot, device: Device, priority: int, limits: Limits) -> Grant:
+def change_job(tx: Transaction, by: By, spot: Spot, job_id: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Write down that a job of somebody else is given another name, tags or share level; `jobs.records` does it."""
+    known = {"job": job_id}
+    audit.write(tx, by.who, "job.change", spot, by.now, before=known | before, after=known | after)
+
+
+def delete_job(tx: Transaction, by: By, spot: Spot, job_id: str) -> None:
+    """Write down that a job of somebody else is deleted; `jobs.outcomes` deletes it."""
+    audit.write(tx, by.who, "job.delete", spot, by.now, before={"job": job_id})
+
+
+def grant(tx: Transaction, by: By, spot: Spot, device: Device, terms: Callable[[Grant | None], Terms]) -> Grant:
     """Give a node a device, or another share of it or other limits.
+
+    Args:
+        terms: Says from the grant that stands what is to hold; nobody else changes that grant meanwhile.
 
     Raises:
         errors.Invalid: The priority or a limit cannot be one.
         errors.NotFound: The node above does not have the device.
     """
+    tx.alone(f"grant:{spot.node.id}")
     known = grants.find(tx, spot.node.id, device.id)
-    made = grants.grant(tx, spot, device, priority, limits, by.now)
+    made = grants.grant(tx, spot, device, *terms(known), by.now)
     before = None if known is None else _terms(device, known)
     audit.write(tx, by.who, "grant.set", spot, by.now, before=before, after=_terms(device, made))
     return made
@@ -116,6 +151,7 @@ def withdraw(tx: Transaction, by: By, spot: Spot, device: Device) -> None:
     Raises:
         errors.NotFound: The node does not have it.
     """
+    tx.alone(f"grant:{spot.node.id}")
     known = grants.find(tx, spot.node.id, device.id)
     grants.withdraw(tx, spot, device, by.now)
     assert known is not None

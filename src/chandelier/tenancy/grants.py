@@ -12,10 +12,10 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from chandelier import errors
+from chandelier import devices, errors
 from chandelier.devices import Device, DeviceId
-from chandelier.store import Transaction, database
-from chandelier.tenancy import network
+from chandelier.store import Store, Transaction, database
+from chandelier.tenancy import rules
 from chandelier.tenancy.network import Level, Place, Spot
 
 _DEFAULT_PRIORITY: Final = 1000
@@ -101,7 +101,7 @@ def grant(tx: Transaction, spot: Spot, device: Device, priority: int, limits: Li
         errors.Invalid: The priority or a limit cannot be one.
         errors.NotFound: The node above does not have the device.
     """
-    network.check_priority(priority)
+    rules.check_priority(priority)
     _check(limits)
     tx.ring("network")
     above = spot.way[-2] if len(spot.way) > 1 else None
@@ -147,9 +147,41 @@ def of_place(tx: Transaction, place: Place) -> dict[DeviceId, Grant]:
 
 def on_way(tx: Transaction, place: Place, device_id: DeviceId) -> Grant | None:
     """Return what `of_place` does of one device; None if the project does not have it."""
-    nodes = [node.id for node in place.spot.way]
+    found = [grant for grant in way(tx, place.spot, device_id) if grant is not None]
+    return _effective(place, {grant.node_id: grant for grant in found}) if len(found) == 3 else None
+
+
+def way(tx: Transaction, spot: Spot, device_id: DeviceId) -> list[Grant | None]:
+    """Return the grants of a device from the hub down to a node; None where there is none."""
+    nodes = [node.id for node in spot.way]
     found = {row.node_id: _grant(row) for row in tx.execute(_ON_WAY, {"nodes": nodes, "device": device_id})}
-    return _effective(place, found) if len(found) == 3 else None
+    return [found.get(node_id) for node_id in nodes]
+
+
+def of_device(store: Store, device: Device) -> Limits:
+    """Return what a device itself does at most."""
+    pulses = bool(devices.document(store, device.calibration).configuration["open_pulse"])
+    return Limits(max_shots=device.max_shots, max_experiments=device.max_experiments, open_pulse=pulses)
+
+
+def effective(tx: Transaction, store: Store, spot: Spot, device: Device) -> Limits | None:
+    """Return what may finally be done with a device at a node; None if the node, or one above it, does not have it.
+
+    It is the least of what is set on the way down and of what the device itself does.
+    """
+    granted = [grant for grant in way(tx, spot, device.id) if grant is not None]
+    if len(granted) != len(spot.way):
+        return None
+    return narrowed([of_device(store, device), *(grant.limits for grant in granted)])
+
+
+def usable(tx: Transaction, spots: Iterable[Spot]) -> dict[str, set[DeviceId]]:
+    """Return by node which devices can be used there: those that all above it have too."""
+    listed = list(spots)
+    having: dict[str, set[DeviceId]] = {}
+    for grant in of_nodes(tx, {node.id for spot in listed for node in spot.way}):
+        having.setdefault(grant.node_id, set()).add(grant.device_id)
+    return {spot.node.id: set.intersection(*(having.get(node.id, set()) for node in spot.way)) for spot in listed}
 
 
 def on_device(tx: Transaction, place: Place, device_id: DeviceId) -> list[Grant]:
@@ -201,8 +233,8 @@ def _effective(place: Place, by_node: Mapping[str, Grant]) -> Grant:
 def _check(limits: Limits) -> None:
     for name in ("max_shots", "max_experiments", "pulse_qubits", "pulse_channels", "max_running", "max_pending"):
         value = getattr(limits, name)
-        if value is not None and not 1 <= value <= _MOST:
-            raise errors.Invalid(f"`{name}` is {value}; it must be a whole number from 1 to {_MOST}.", 1001)
+        if value is not None:
+            rules.check_number(name, value, 1, _MOST)
 
 
 _MOST: Final = 2**31 - 1

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who has which role where: members of projects, administrators of groups and hubs, and who is invited.
 
-The only writer of these tables. A membership that ended stays, so that history can be told.
+The only writer of these tables. They say how it is now: a role that was taken away stays, marked, for lists to tell of
+it, until it is given again. Who came and went when is in the audit log.
 """
 
 import secrets
@@ -72,13 +73,16 @@ def role_at(level: Level) -> Role:
     return "member" if level == "project" else "admin"
 
 
-def join(tx: Transaction, project_id: ProjectId, user_id: UserId, now: datetime) -> None:
-    """Make a user a member of a project; does nothing if they are."""
-    _join(tx, project_id, "project", user_id, now)
+def join(tx: Transaction, project_id: ProjectId, user_id: UserId, now: datetime) -> bool:
+    """Make a user a member of a project; return whether they were none."""
+    return _join(tx, project_id, "project", user_id, now)
 
 
-def add(tx: Transaction, spot: Spot, email: str, now: datetime) -> Member:
+def add(tx: Transaction, spot: Spot, email: str, now: datetime) -> tuple[Member, bool]:
     """Give somebody the role that a node has; who has no account is invited, and gets it with the account.
+
+    Returns:
+        What they are there now, and whether they were not before.
 
     Raises:
         errors.Invalid: The address is not one.
@@ -86,15 +90,16 @@ def add(tx: Transaction, spot: Spot, email: str, now: datetime) -> Member:
     address = users.address(email)
     user = _account(tx, address)
     if user is not None:
-        _join(tx, spot.node.id, spot.level, user.id, now)
-        return Member(user.id, user.email, user.name, role_at(spot.level), now)
+        new = _join(tx, spot.node.id, spot.level, user.id, now)
+        joined = now if new else tx.execute(_ROLE, {"node": spot.node.id, "user": user.id}).scalar_one()
+        return Member(user.id, user.email, user.name, role_at(spot.level), joined), new
     standing = _invited(tx, spot.node.id, address)
     if standing is not None:
-        return standing
+        return standing, False
     made = Member(secrets.token_hex(12), address, "", role_at(spot.level), now, invited=True)
     row = {"id": made.id, "email": address, "node_id": spot.node.id, "level": spot.level, "created": now}
     tx.execute(sa.insert(_invitations), row | {"ended": None})
-    return made
+    return made, True
 
 
 def remove(tx: Transaction, spot: Spot, email: str, now: datetime) -> None:
@@ -118,12 +123,16 @@ def remove(tx: Transaction, spot: Spot, email: str, now: datetime) -> None:
         raise errors.NotFound(f"{address} is no {role_at(spot.level)} of {spot.path}.", 3500)
 
 
-def welcome(tx: Transaction, user: User, now: datetime) -> None:
-    """Give a new account what its address was invited to."""
+def welcome(tx: Transaction, user: User, now: datetime) -> list[Spot]:
+    """Give a new account what its address was invited to, but for what is deleted; return the nodes."""
     waiting = (_invitations.c.email == user.email, _invitations.c.ended.is_(None))
-    for row in tx.execute(sa.select(_invitations.c.node_id, _invitations.c.level).where(*waiting)).all():
-        _join(tx, row.node_id, row.level, user.id, now)
+    query = sa.select(_invitations.c.node_id, _invitations.c.level).where(*waiting).order_by(_invitations.c.created)
+    found = [_standing(tx, row.level, row.node_id) for row in tx.execute(query).all()]
+    joined = [spot for spot in found if spot is not None]
+    for spot in joined:
+        _join(tx, spot.node.id, spot.level, user.id, now)
     tx.execute(sa.update(_invitations).where(*waiting).values(ended=now))
+    return joined
 
 
 def list_(tx: Transaction, spot: Spot) -> list[Member]:
@@ -186,8 +195,17 @@ def has_role(tx: Transaction, node_ids: Iterable[str], user_id: UserId) -> bool:
 
 def administrators(tx: Transaction) -> frozenset[str]:
     """Return the ids of all users who administer a group or a hub."""
-    above = sa.select(_members.c.user_id).where(_members.c.level != "project", _STANDS)
-    return frozenset(row.user_id for row in tx.execute(above))
+    above = sa.select(_members.c.user_id, _members.c.node_id).where(_members.c.level != "project", _STANDS)
+    there = _administered(tx)
+    return frozenset(row.user_id for row in tx.execute(above) if row.node_id in there)
+
+
+def invited_administrators(tx: Transaction) -> dict[str, Spot]:
+    """Return the addresses without an account that are invited to administer a group or a hub, each with one such."""
+    above = (_invitations.c.level != "project", _invitations.c.ended.is_(None))
+    there = _administered(tx)
+    rows = tx.execute(sa.select(_invitations.c.email, _invitations.c.node_id).where(*above))
+    return {row.email: there[row.node_id] for row in rows if row.node_id in there}
 
 
 def nodes_of(tx: Transaction, user_id: UserId) -> frozenset[str]:
@@ -213,12 +231,29 @@ def _account(tx: Transaction, address: str) -> User | None:
     return user
 
 
-def _join(tx: Transaction, node_id: str, level: Level, user_id: UserId, now: datetime) -> None:
+def _join(tx: Transaction, node_id: str, level: Level, user_id: UserId, now: datetime) -> bool:
+    """Give a role, anew if it was taken away; return whether the user had none."""
     tx.ring("network")
     row = {"node_id": node_id, "level": level, "user_id": user_id, "joined": now, "removed": None}
-    if not database.insert_if_absent(tx, _members, row):
-        key = (_members.c.node_id == node_id, _members.c.user_id == user_id)
-        tx.execute(sa.update(_members).where(*key, _members.c.removed.is_not(None)).values(joined=now, removed=None))
+    if database.insert_if_absent(tx, _members, row):
+        return True
+    gone = (_members.c.node_id == node_id, _members.c.user_id == user_id, _members.c.removed.is_not(None))
+    return tx.execute(sa.update(_members).where(*gone).values(joined=now, removed=None)).rowcount == 1
+
+
+def _administered(tx: Transaction) -> dict[str, Spot]:
+    """Return the hubs and groups that exist, by id."""
+    hubs = network.hubs(tx)
+    groups = [Spot(hub, group) for hub in hubs for group in network.groups_of(tx, hub)]
+    return {spot.node.id: spot for spot in (*(Spot(hub) for hub in hubs), *groups)}
+
+
+def _standing(tx: Transaction, level: Level, node_id: str) -> Spot | None:
+    """Return the node of an id, if it exists."""
+    if level != "project":
+        return _administered(tx).get(node_id)
+    spot = network.get(tx, node_id).spot
+    return None if spot.gone else spot
 
 
 def _invited(tx: Transaction, node_id: str, address: str) -> Member | None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hubs, groups and projects: the tree in which people and devices have their places; the only writer of its tables."""
 
-import re
 import secrets
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 
 from chandelier import errors
 from chandelier.store import Transaction, database
+from chandelier.tenancy import rules
 
 HubId = NewType("HubId", str)
 GroupId = NewType("GroupId", str)
@@ -25,13 +25,6 @@ DEFAULT_GROUP: Final = "open"
 DEFAULT_PROJECT: Final = "main"
 _DEFAULT_PRIORITY: Final = 1000
 
-#: Names of groups and projects, and what is said of one that cannot be one. Source: seed 001, `POST …/Groups`.
-_NAME: Final = re.compile(r"[a-z0-9]{1,16}")
-_NAME_RULE: Final = "1 to 16 lowercase letters and digits, without accents"
-_HUB_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
-_HUB_NAME_RULE: Final = "1 to 32 lowercase letters, digits and hyphens, a letter or digit first and last"
-LEAST_PRIORITY: Final = 1
-MOST_PRIORITY: Final = 10_000
 
 _NODE_COLUMNS: Final = ("id", "name", "title", "description", "priority", "created", "deleted")
 
@@ -40,8 +33,8 @@ def _node_columns() -> list[sa.Column[object]]:
     return [
         sa.Column("id", sa.String(24), primary_key=True),
         sa.Column("name", sa.String(64), nullable=False),
-        sa.Column("title", sa.String(200), nullable=False),
-        sa.Column("description", sa.String(2000), nullable=False),
+        sa.Column("title", sa.String(rules.LONGEST["title"]), nullable=False),
+        sa.Column("description", sa.String(rules.LONGEST["description"]), nullable=False),
         sa.Column("priority", sa.Integer, nullable=False),
         sa.Column("created", database.UtcMilliseconds, nullable=False),
         sa.Column("deleted", database.UtcMilliseconds),
@@ -133,6 +126,13 @@ class Spot(msgspec.Struct, frozen=True):
     def way(self) -> tuple[Node, ...]:
         """The nodes from the hub down to this one."""
         return tuple(node for node in (self.hub, self.group, self.project) if node is not None)
+
+    @property
+    def above(self) -> "Spot | None":
+        """What a group or project is in; None for a hub."""
+        if self.group is None:
+            return None
+        return Spot(self.hub) if self.project is None else Spot(self.hub, self.group)
 
     @property
     def path(self) -> str:
@@ -255,6 +255,22 @@ def groups_of(tx: Transaction, hub: Node) -> list[Node]:
     return _list(tx, _groups, _groups.c.hub_id == hub.id)
 
 
+def inside(tx: Transaction, above: Spot | None) -> list[Spot]:
+    """Return what is directly in a hub or a group, the oldest first; the hubs for None, nothing for a project."""
+    if above is None:
+        return [Spot(hub) for hub in hubs(tx)]
+    if above.group is None:
+        return [Spot(above.hub, group) for group in groups_of(tx, above.hub)]
+    if above.project is None:
+        return [Spot(above.hub, above.group, project) for project in projects_of(tx, above.group)]
+    return []
+
+
+def below(tx: Transaction, above: Spot) -> list[Spot]:
+    """Return everything in a hub or a group, at any depth."""
+    return [each for child in inside(tx, above) for each in (child, *below(tx, child))]
+
+
 def nodes_of(tx: Transaction, hub: Node) -> list[str]:
     """Return the ids of a hub and of every group and project in it."""
     groups = sa.select(_groups.c.id).where(_groups.c.hub_id == hub.id, _groups.c.deleted.is_(None))
@@ -285,10 +301,10 @@ def add_hub(tx: Transaction, name: str, now: datetime, **more: Any) -> Node:
     """Add a hub; `more` are `title`, `description` and `priority`.
 
     Raises:
-        errors.Invalid: The name or the priority cannot be one.
+        errors.Invalid: The name, the priority or a text cannot be one.
         errors.Conflict: There is a hub of this name.
     """
-    _check_name("hub", name, _HUB_NAME, _HUB_NAME_RULE)
+    rules.check_name("hub", name)
     if spot(tx, name) is not None:
         raise errors.Conflict(f"There is a hub {name!r} already.", 3002)
     return _add(tx, _hubs, name, now, {}, more)
@@ -296,7 +312,7 @@ def add_hub(tx: Transaction, name: str, now: datetime, **more: Any) -> Node:
 
 def add_group(tx: Transaction, hub: Node, name: str, now: datetime, **more: Any) -> Node:
     """Add a group to a hub; as `add_hub`."""
-    _check_name("group", name, _NAME, _NAME_RULE)
+    rules.check_name("group", name)
     if _find(tx, _groups, _groups.c.hub_id == hub.id, _groups.c.name == name) is not None:
         raise errors.Conflict(f"The hub {hub.name} has a group {name!r} already.", 3002)
     return _add(tx, _groups, name, now, {"hub_id": hub.id}, more)
@@ -304,7 +320,7 @@ def add_group(tx: Transaction, hub: Node, name: str, now: datetime, **more: Any)
 
 def add_project(tx: Transaction, group: Node, name: str, now: datetime, **more: Any) -> Node:
     """Add a project to a group; as `add_hub`."""
-    _check_name("project", name, _NAME, _NAME_RULE)
+    rules.check_name("project", name)
     if _find(tx, _projects, _projects.c.group_id == group.id, _projects.c.name == name) is not None:
         raise errors.Conflict(f"The group {group.name} has a project {name!r} already.", 3002)
     return _add(tx, _projects, name, now, {"group_id": group.id}, more)
@@ -315,6 +331,7 @@ def remove(tx: Transaction, gone: Spot, now: datetime) -> None:
 
     Raises:
         errors.Conflict: It is part of the default place, without which no account could be added.
+        errors.NotFound: It is deleted, also by somebody else in this moment.
     """
     if f"{DEFAULT_HUB}/{DEFAULT_GROUP}/{DEFAULT_PROJECT}/".startswith(f"{gone.path}/"):
         raise errors.Conflict(f"{gone.path} is where new accounts begin; it cannot be deleted.", 3003)
@@ -330,33 +347,26 @@ def remove(tx: Transaction, gone: Spot, now: datetime) -> None:
             (_groups, _groups.c.hub_id == gone.hub.id),
             (_hubs, _hubs.c.id == gone.hub.id),
         ]
-    for table, condition in chosen:
-        tx.execute(sa.update(table).where(condition, table.c.deleted.is_(None)).values(deleted=now))
+    for table, condition in chosen:  # the node itself is the last
+        ended = tx.execute(sa.update(table).where(condition, table.c.deleted.is_(None)).values(deleted=now)).rowcount
+    if ended != 1:
+        raise _missing(gone)
 
 
 def change(tx: Transaction, which: Spot, **facts: Any) -> Node:
     """Set `title`, `description` or `priority` of a node and return it.
 
     Raises:
-        errors.Invalid: The priority cannot be one.
+        errors.Invalid: The priority or a text cannot be one.
+        errors.NotFound: It is deleted, also by somebody else in this moment.
     """
-    check_priority(facts.get("priority", LEAST_PRIORITY))
+    rules.check(facts)
     tx.ring("network")
     table = {"hub": _hubs, "group": _groups, "project": _projects}[which.level]
-    tx.execute(sa.update(table).where(table.c.id == which.node.id).values(**facts))
+    known = sa.update(table).where(table.c.id == which.node.id, table.c.deleted.is_(None))
+    if tx.execute(known.values(**facts)).rowcount != 1:
+        raise _missing(which)
     return msgspec.structs.replace(which.node, **facts)
-
-
-def check_priority(priority: int) -> None:
-    """Refuse what cannot be a priority.
-
-    Raises:
-        errors.Invalid: It cannot.
-    """
-    if not LEAST_PRIORITY <= priority <= MOST_PRIORITY:
-        raise errors.Invalid(
-            f"`priority` is {priority}; it must be a whole number from {LEAST_PRIORITY} to {MOST_PRIORITY}.", 1001
-        )
 
 
 def weights(tx: Transaction, node_ids: Collection[str] | None = None) -> dict[str, int]:
@@ -370,9 +380,8 @@ def weights(tx: Transaction, node_ids: Collection[str] | None = None) -> dict[st
     return found
 
 
-def _check_name(what: str, name: str, pattern: re.Pattern[str], rule: str) -> None:
-    if not pattern.fullmatch(name):
-        raise errors.Invalid(f"`name` of a {what} is {name[:80]!r}; it must be {rule}.", 1001)
+def _missing(gone: Spot) -> errors.NotFound:
+    return errors.NotFound(f"There is no {gone.level} {gone.path}.", 3001)
 
 
 def _find(tx: Transaction, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Node | None:
@@ -398,16 +407,11 @@ def _list(tx: Transaction, table: sa.Table, *conditions: sa.ColumnElement[bool])
 def _add(
     tx: Transaction, table: sa.Table, name: str, now: datetime, parent: Mapping[str, str], facts: Mapping[str, Any]
 ) -> Node:
+    rules.check(facts)
+    title, description = facts.get("title", ""), facts.get("description", "")
     node = Node(
-        secrets.token_hex(12),
-        name,
-        str(facts.get("title", ""))[:200],
-        str(facts.get("description", ""))[:2000],
-        facts.get("priority", _DEFAULT_PRIORITY),
-        now,
-        None,
+        secrets.token_hex(12), name, title, description, facts.get("priority", _DEFAULT_PRIORITY), now, deleted=None
     )
-    check_priority(node.priority)
     if not database.insert_if_absent(tx, table, msgspec.structs.asdict(node) | dict(parent)):
         raise errors.Conflict(f"There is {name!r} already.", 3002)  # added by somebody else in this moment
     tx.ring("network")

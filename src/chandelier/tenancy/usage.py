@@ -56,7 +56,7 @@ class Entry(msgspec.Struct, frozen=True):
     """What one job used.
 
     Attributes:
-        executions: Experiments that were run.
+        executions: Experiments that ran to their end.
         queue_ms: Time from the job's creation to the beginning of its run, or to its end if it never ran, ms.
         run_ms: Time from the beginning of the run to the end of the job, ms; 0 if it never ran.
         cost_ms: Device time charged, ms.
