@@ -144,11 +144,12 @@ SUMS: Final[Mapping[str, list[tuple[Any, ...]]]] = {
         (40, "q", 1, 1, 10, 20, 2000, 1),
     ],
 }
-#: What the third release made anew: everybody's places, and the devices of the nodes above the projects too.
+#: What the third release made anew: everybody's places, and devices of the nodes above the projects too. A share that
+#: nobody has set is the node's own.
 MEMBERS: Final = [("p", "u", "project", 3, None), ("p", "v", "project", 6, None), ("q", "u", "project", 4, 5)]
 GRANTS: Final = [
-    ("g", "d", "group", 1000, 2, None),
-    ("h", "d", "hub", 1000, 2, None),
+    ("g", "d", "group", 8, 2, None),
+    ("h", "d", "hub", 7, 2, None),
     ("p", "d", "project", 11, 3, None),
     ("p", "e", "project", 13, 5, 6),
     ("q", "d", "project", 12, 2, None),

@@ -30,7 +30,7 @@ from fakes import Ending, ScriptedPool
 from test_worker import eventually
 
 BUDGET = Budget(memory_bytes=1000, seconds=7.0, validation_seconds=3.0)
-FINISHED = tasks.Finished(success=True, code=0, message="", seconds=0.25, bytes=len(fakes.RESULT))
+FINISHED = tasks.Finished(success=True, code=0, message="", seconds=0.25, bytes=len(fakes.RESULT), experiments=1)
 LONG = 3600.0
 
 Hire = Callable[..., Worker]

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chandelier import devices, errors, setup
+from chandelier import acts, devices, errors, setup
 from chandelier.formats import rosters
 from chandelier.settings import Settings
 from chandelier.store import Store
-from chandelier.tenancy import access, acts, audit, members, network, users
+from chandelier.tenancy import access, audit, members, network, users
 from chandelier.tenancy.access import Principal
 from factories import NOW, after
 
@@ -241,7 +241,7 @@ def test_a_user_that_cannot_be_added_is_not_half_there(
 
 def test_a_class_is_imported(store: Store) -> None:
     """Accounts, memberships, old invitations and tokens; the audit log has one entry for all."""
-    by = acts.By("op (shell)", NOW)
+    by = audit.By("op (shell)", NOW)
     setup.add_user(store, "ann@example.org", NOW)
     place = store.write(lambda tx: network.ensure_default(tx, NOW))
     hub = store.write(lambda tx: acts.add_hub(tx, by, "lab"))
@@ -279,7 +279,7 @@ def test_a_class_is_imported(store: Store) -> None:
 @pytest.mark.parametrize("how", ["invited", "appointed"])
 def test_an_administrator_since_the_roster_was_checked_is_refused(store: Store, how: str, new_tokens: bool) -> None:
     """While passwords were hashed; nobody is imported then."""
-    by = acts.By("op (shell)", NOW)
+    by = audit.By("op (shell)", NOW)
     hub = store.write(lambda tx: acts.add_hub(tx, by, "lab"))
     place = store.write(lambda tx: network.ensure_default(tx, NOW))
     roster = [rosters.Entry(1, "ann@example.org"), rosters.Entry(4, "bob@example.org")]
@@ -295,7 +295,7 @@ def test_an_administrator_since_the_roster_was_checked_is_refused(store: Store, 
 
 def test_an_invitation_that_becomes_a_role_is_written_down(store: Store) -> None:
     """In the hub's log, by whoever makes the account; and once, if the account begins there."""
-    by = acts.By("op (shell)", NOW)
+    by = audit.By("op (shell)", NOW)
     hub = store.write(lambda tx: acts.add_hub(tx, by, "lab"))
     place = store.write(lambda tx: network.ensure_default(tx, NOW))
     for spot in (hub, place.spot):
@@ -315,7 +315,7 @@ def test_an_account_made_in_between_keeps_its_password(store: Store) -> None:
     roster = [rosters.Entry(1, "ann@example.org"), rosters.Entry(2, "bob@example.org", "", "long enough")]
     people = setup.prepare_members(store, roster, lambda: None)
     setup.add_user(store, "bob@example.org", NOW, password="chosen by Bob")
-    by = acts.By("op (shell)", NOW)
+    by = audit.By("op (shell)", NOW)
     enrolled = store.write(lambda tx: setup.import_members(tx, by, place.spot, people))
 
     assert [each.created for each in enrolled] == [True, False]

@@ -12,13 +12,13 @@ from typing import Final
 
 import msgspec
 
-from chandelier import devices, errors, migrations, store
+from chandelier import acts, devices, errors, migrations, store
 from chandelier.devices import Device
 from chandelier.formats import rosters, simulators, snapshots
 from chandelier.scheduling.reservations import Terms
 from chandelier.settings import Settings
 from chandelier.store import Store, Transaction
-from chandelier.tenancy import acts, audit, grants, members, network, users
+from chandelier.tenancy import audit, grants, members, network, users
 from chandelier.tenancy.network import Place, ProjectId, Spot
 from chandelier.tenancy.users import User
 
@@ -170,7 +170,7 @@ def add_user(
     password_hash = None if password is None else users.hash_password(password)
 
     def work(tx: Transaction) -> tuple[User, str]:
-        by = acts.By(who, now)
+        by = audit.By(who, now)
         project = network.ensure_default(tx, now).spot if home is None else home(tx)
         user = users.create(tx, email, now, name=name, password_hash=password_hash)
         text, token = users.issue(tx, user.id, "api", now, name="first")
@@ -211,7 +211,7 @@ def prepare_members(opened: Store, roster: Sequence[rosters.Entry], step: Callab
 
 def import_members(
     tx: Transaction,
-    by: acts.By,
+    by: audit.By,
     project: Spot,
     people: Iterable[Newcomer],
     *,
@@ -254,7 +254,7 @@ def import_members(
     return enrolled
 
 
-def _write_import(tx: Transaction, by: acts.By, project: Spot, enrolled: Iterable[Enrolled]) -> None:
+def _write_import(tx: Transaction, by: audit.By, project: Spot, enrolled: Iterable[Enrolled]) -> None:
     facts = {
         "accounts": [each.user.email for each in enrolled if each.created],
         "joined": [each.user.email for each in enrolled if each.joined],
@@ -264,7 +264,7 @@ def _write_import(tx: Transaction, by: acts.By, project: Spot, enrolled: Iterabl
         audit.write(tx, by.who, "member.import", project, by.now, after=facts)
 
 
-def _add_account(tx: Transaction, by: acts.By, person: Newcomer) -> tuple[User, list[Spot]]:
+def _add_account(tx: Transaction, by: audit.By, person: Newcomer) -> tuple[User, list[Spot]]:
     """Add an account and return it, and the nodes in which it has the roles that its address was invited to."""
     user = users.create(tx, person.email, by.now, name=person.name, password_hash=person.password_hash)
     return user, acts.welcome(tx, by, user)
@@ -406,7 +406,7 @@ def _operator_token(opened: Store, settings: Settings, operator: User, now: date
             return text
 
     def work(tx: Transaction) -> str:
-        text, _ = acts.issue_token(tx, acts.By("setup", now), operator, "operator's file")
+        text, _ = acts.issue_token(tx, audit.By("setup", now), operator, "operator's file")
         # The file is written before the commit, so there is never a valid token that nobody knows.
         write_private(settings.token_file, text)
         return text

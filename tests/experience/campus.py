@@ -28,7 +28,7 @@ from chandelier.scheduling.reservations import Mode, Terms, Wanted
 from chandelier.store import Transaction
 from chandelier.tenancy import grants, members, network, users
 from chandelier.tenancy.access import Principal
-from chandelier.tenancy.acts import By
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.grants import Limits
 from chandelier.tenancy.network import Place, Spot
 from factories import NOW, after

@@ -201,7 +201,7 @@ def test_pending_jobs_and_device_time_are_limited(hub: Campus) -> None:
     effective["effective"]["capabilities"] = {"maxShots": 9}
     assert desk.get(where, "gil") == {"capabilities": {"maxShots": 9}} | limits | effective
     assert desk.get(f"{ONE}/devices/device/jobsLimit", "mia")["maximumJobs"] == 3
-    nothing = {"capabilities": {}, "maxPending": None, "timeLimit": None}
+    nothing: dict[str, Any] = {"capabilities": {}, "maxPending": None, "timeLimit": None}
     desk.post(f"{ONE}/devices", {"name": "device", "priority": 1} | nothing, "gil")
     assert desk.get(where, "gil") == {"capabilities": {}, "effective": {"capabilities": {}}}
 

@@ -15,7 +15,7 @@ from chandelier.jobs.lifecycle import State
 from chandelier.scheduling import quotas, reservations
 from chandelier.scheduling.reservations import Reservation, Terms, Wanted
 from chandelier.tenancy import audit, grants
-from chandelier.tenancy.acts import By
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Place, Spot
 from factories import NOW, after
 

@@ -13,9 +13,10 @@ from desk import Desk
 from starlette.websockets import WebSocketDisconnect
 
 import factories
+from chandelier import acts
 from chandelier.jobs.lifecycle import State
 from chandelier.store import open_store
-from chandelier.tenancy import acts, audit
+from chandelier.tenancy import audit
 
 NOT_FOUND = 4003
 #: Everything that may be asked of a job, with a body.
@@ -227,7 +228,7 @@ def test_what_one_does_to_ones_own_jobs_is_nobodys_business(hub: Campus) -> None
 def test_a_hubs_administrators_have_nothing_when_it_is_removed(hub: Campus, prefix: str) -> None:
     """Nor its groups'; operators see its jobs, and members their own."""
     job, waits = run(hub), submitted(hub)
-    by = acts.By("shell", desks.now())
+    by = audit.By("shell", desks.now())
     hub.desk.store.write(lambda tx: acts.remove(tx, by, hub.spot("campus")))
 
     for who in ("hue", "gil"):
@@ -289,7 +290,7 @@ def test_a_stream_ends_with_a_membership_that_another_process_took(hub: Campus) 
         store = hub.desk.store
         url = store.database.url.render_as_string(hide_password=False)
         other = open_store(url, store.objects.root, b"another secret for tests, 32 bytes")
-        by = acts.By("shell", desks.now())
+        by = audit.By("shell", desks.now())
         other.write(lambda tx: acts.remove_member(tx, by, hub.place("lab", "one").spot, "mia@example.org"))
         other.close()
 

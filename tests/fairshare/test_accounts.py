@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from chandelier import devices
+from chandelier import acts, devices
 from chandelier.devices import Device
 from chandelier.fairshare import accounts, rules
 from chandelier.fairshare.accounts import Work
@@ -22,13 +22,13 @@ from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Transaction
-from chandelier.tenancy import grants, network
+from chandelier.tenancy import audit, grants, network
 from chandelier.tenancy.grants import Limits
 from chandelier.tenancy.network import Place
 from factories import NOW, Town, a_device_document, a_place, after, queued, reload
 
 EXPECTED = 0.5  # what the factories' programs are expected to take, s
-FINISHED = tasks.Finished(success=True, seconds=3.0, bytes=10, code=0, message="")
+FINISHED = tasks.Finished(success=True, seconds=3.0, bytes=10, code=0, message="", experiments=1)
 BROKEN = tasks.Refused(8000, "It failed.")
 
 
@@ -156,14 +156,24 @@ def test_another_half_life_counts_from_now_on(town: Town) -> None:
 
 
 def test_a_share_of_a_device_is_its_weight_there(town: Town) -> None:
-    """Its own share counts elsewhere; a change is taken over."""
+    """Its own share is, until one is set for the device; acts take a change over at once."""
     queued(town)
-    lane = {lane.node_id: lane for lane in town.store.read(accounts.lanes)}[town.home.project.id]
-    town.store.write(lambda tx: grants.grant(tx, town.home.spot, town.device, 7, Limits(), NOW))
-    town.store.write(lambda tx: accounts.reweigh(tx, after(1)))
-    after_change = {lane.node_id: lane for lane in town.store.read(accounts.lanes)}[town.home.project.id]
+    by, spot = audit.By("root", after(1)), town.home.spot
 
-    assert (lane.weight, after_change.weight) == (1000.0, 7.0)
+    def weight() -> float:
+        return {lane.node_id: lane.weight for lane in town.store.read(accounts.lanes)}[town.home.project.id]
+
+    found = [weight()]
+    for change in (
+        lambda tx: acts.change(tx, by, spot, priority=3000),
+        lambda tx: acts.grant(tx, by, spot, town.device, lambda _: (7, Limits())),
+        lambda tx: acts.change(tx, by, spot, priority=4000),
+        lambda tx: acts.grant(tx, by, spot, town.device, lambda _: (None, Limits(max_shots=1))),
+    ):
+        town.store.write(change)
+        found.append(weight())
+
+    assert found == [1000.0, 3000.0, 7.0, 7.0, 7.0]
 
 
 class Both:

@@ -102,7 +102,9 @@ def ran(town: Town, predicted: float, seconds: float, *, success: bool = True) -
     """Let a job go all its way."""
     job = submitted(town)
     accepted = msgspec.structs.replace(ACCEPTED, seconds=predicted)
-    finished = tasks.Finished(success=success, code=0 if success else 8020, message="", seconds=seconds, bytes=1)
+    finished = tasks.Finished(
+        success=success, code=0 if success else 8020, message="", seconds=seconds, bytes=1, experiments=1
+    )
 
     def work(tx: Transaction) -> None:
         known = outcomes.validated(tx, job, accepted, after(1))
@@ -141,7 +143,7 @@ def test_a_device_at_a_machines_pace_is_known(town: Town) -> None:
         devices.set_pace(tx, "machine", "real", 2.0)
         job = outcomes.validated(tx, a_job(tx, town, State.VALIDATING, device=machine), accepted, after(1))
         records.advance(tx, job.id, (State.RUNNING,), after(2), started=after(2), occupies=job.estimate)
-        finished = tasks.Finished(success=True, code=0, message="", seconds=0.1, bytes=1)
+        finished = tasks.Finished(success=True, code=0, message="", seconds=0.1, bytes=1, experiments=1)
         outcomes.settle(tx, msgspec.structs.replace(job, occupies=job.estimate), finished, "result", after(34))
         return job
 

@@ -84,7 +84,7 @@ def begin(town: Town, at: datetime) -> Claim | None:
 
 def end(town: Town, claim: Claim, seconds: float, at: datetime) -> None:
     """End a job."""
-    done = tasks.Finished(True, 0, "", seconds, 10)
+    done = tasks.Finished(True, 0, "", seconds, 10, 1)
 
     def work(tx: Transaction) -> None:
         outcomes.settle(tx, claim.job, done, claim.token, at)

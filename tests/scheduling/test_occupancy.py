@@ -22,7 +22,7 @@ from chandelier.tenancy import grants
 from factories import ACCEPTED, NOW, SUMMARY, Town, a_device_document, a_town, queued, reload
 
 PATIENCE: Final = 30.0
-GOOD: Final = tasks.Finished(success=True, code=0, message="", seconds=1.5, bytes=10)
+GOOD: Final = tasks.Finished(success=True, code=0, message="", seconds=1.5, bytes=10, experiments=1)
 NAMES: Final = ("one", "two")
 
 

@@ -20,7 +20,7 @@ from chandelier.scheduling.claims import Claim
 from chandelier.scheduling.reservations import Mode, Reservation, Terms, Wanted
 from chandelier.store import Transaction
 from chandelier.tenancy import audit, grants, network
-from chandelier.tenancy.acts import By
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Place, Spot
 from factories import NOW, Town, a_job, after
 

@@ -15,7 +15,7 @@ from chandelier.scheduling import claims, holds, limits, ranking
 from chandelier.scheduling.holds import Hold
 from chandelier.store import Transaction
 from chandelier.tenancy import allowances, network
-from chandelier.tenancy.acts import By
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Place, ProjectId, Spot
 from factories import NOW, SUMMARY, Town, a_job, after, queued, reload
 

@@ -3,10 +3,11 @@
 
 import pytest
 
-from chandelier import errors
+from chandelier import acts, errors
+from chandelier.acts import Terms
 from chandelier.store import Transaction
-from chandelier.tenancy import acts, grants
-from chandelier.tenancy.acts import By, Terms
+from chandelier.tenancy import grants
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.grants import Grant, Limits
 from factories import NOW, Town
 

@@ -105,7 +105,7 @@ def limit_job(
     as_json: output.AsJson = False,
 ) -> None:
     """Refuse jobs of a device that are expected to take longer, so that a long one cannot hold up a class."""
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     if (seconds is None) != none:
         raise errors.Invalid("Give --seconds, or --none to take the limit away.", 1001)

@@ -140,7 +140,7 @@ def device_set(
     as_json: output.AsJson = False,
 ) -> None:
     """Set how long jobs keep a device; it holds for jobs that start from now on."""
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     chosen = _pace(pace)
     with folder.opened(data) as store:
@@ -158,7 +158,7 @@ def _pace(text: str) -> "Pace":
 
 
 def _set_state(name: str, state: "DeviceState", message: str, data: Path | None, *, as_json: bool) -> None:
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     with folder.opened(data) as store:
         device = store.write(lambda tx: acts.set_state(tx, folder.by(), name, state, message))

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from chandelier.settings import Settings
     from chandelier.store import Store, Transaction
-    from chandelier.tenancy import acts
+    from chandelier.tenancy.audit import By
 
 T = TypeVar("T")
 
@@ -67,9 +67,9 @@ class _RehearsedError(Exception):
         self.result = result
 
 
-def by() -> "acts.By":
+def by() -> "By":
     """Return who is typing, as the audit log names them, and when: the account of the operating system, now."""
-    from chandelier.tenancy import acts
+    from chandelier.tenancy.audit import By
 
     try:
         import pwd
@@ -77,7 +77,7 @@ def by() -> "acts.By":
         name = pwd.getpwuid(os.getuid()).pw_name
     except (ImportError, KeyError):  # a system without accounts, or a container with a number for a user
         name = "operator"
-    return acts.By(f"{name} (shell)", now())
+    return By(f"{name} (shell)", now())
 
 
 def now() -> datetime:

@@ -11,13 +11,12 @@ from chandelier import errors
 from chandelier.cli import effects, folder, limits, output, paths, queue, shares
 
 if TYPE_CHECKING:
+    from chandelier.acts import Terms
     from chandelier.devices import Device
     from chandelier.store import Store, Transaction
-    from chandelier.tenancy.acts import Terms
     from chandelier.tenancy.grants import Grant, Limits
     from chandelier.tenancy.network import Spot
 
-_FIRST_SHARE: Final = 1000
 _LIMITS: Final = (
     "max_shots",
     "max_experiments",
@@ -119,8 +118,7 @@ def grant_remove(
     as_json: output.AsJson = False,
 ) -> None:
     """Take a device from a hub, group or project, and so from all in it; jobs that wait or run there go on."""
-    from chandelier import devices
-    from chandelier.tenancy import acts
+    from chandelier import acts, devices
 
     def work(tx: "Transaction") -> tuple[str, dict[str, Any], shares.Change]:
         spot, taken = paths.get(tx, path), devices.get(tx, device)
@@ -224,16 +222,15 @@ class _Change(NamedTuple):
 
     def terms(self, known: "Grant | None") -> "Terms":
         """Return what is to hold, from the grant that stands."""
-        if known is None:
-            return _FIRST_SHARE if self.share is None else self.share, self.limits
-        share = known.priority if self.share is None else self.share
-        return share, self.limits if self.forget else _changed(known.limits, self.limits)
+        if known is None or self.forget:
+            return self.share, self.limits
+        return self.share, _changed(known.limits, self.limits)
 
 
 def _set(tx: "Transaction", store: "Store", spot: "Spot", name: str, change: _Change, *, above: bool) -> _Outcome:
     """Grant a device, and with `above` to those above that lack it; tell what changed, the highest first."""
-    from chandelier import devices
-    from chandelier.tenancy import acts, grants
+    from chandelier import acts, devices
+    from chandelier.tenancy import grants
 
     device = devices.get(tx, name)
     over = spot.above

@@ -70,8 +70,9 @@ def job_cancel(
     as_json: output.AsJson = False,
 ) -> None:
     """Cancel a job that has not ended, also while it runs."""
+    from chandelier import acts
     from chandelier.jobs import outcomes, records
-    from chandelier.tenancy import acts, network
+    from chandelier.tenancy import network
 
     def work(tx: "Transaction") -> bool:
         by, job = folder.by(), records.get(tx, job_id)

@@ -45,7 +45,7 @@ def member_add(
 
     Who has no account yet is invited: the role is theirs as soon as the account is.
     """
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     with folder.opened(data) as store:
         added = store.write(lambda tx: acts.add_member(tx, folder.by(), _fitting(paths.get(tx, path), role), email))
@@ -69,7 +69,7 @@ def member_remove(
     as_json: output.AsJson = False,
 ) -> None:
     """Take somebody's role in a hub, group or project away, at once; their account and their jobs stay."""
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     with folder.opened(data) as store:
         store.write(lambda tx: acts.remove_member(tx, folder.by(), _fitting(paths.get(tx, path), role), email))

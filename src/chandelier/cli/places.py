@@ -125,7 +125,7 @@ def _add(
 
 
 def _added(tx: "Transaction", above: "Spot | None", name: str, facts: Mapping[str, Any]) -> "Spot":
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     if above is None:
         return acts.add_hub(tx, folder.by(), name, **facts)
@@ -134,7 +134,7 @@ def _added(tx: "Transaction", above: "Spot | None", name: str, facts: Mapping[st
 
 
 def _remove(level: "Level", path: str, data: Path | None, *, yes: bool, dry_run: bool, as_json: bool) -> None:
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     def work(tx: "Transaction") -> tuple[str, dict[str, Any], shares.Change]:
         spot = paths.get(tx, path, level)
@@ -177,7 +177,7 @@ def _contents(tx: "Transaction", spot: "Spot") -> str:
 
 
 def _change(level: "Level", path: str, new: Mapping[str, str], data: Path | None, *, as_json: bool) -> None:
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     if not new:
         raise errors.Invalid("Give a --title, a --description or both.", 1001)

@@ -60,7 +60,7 @@ def share_set(
     as_json: output.AsJson = False,
 ) -> None:
     """Give a hub, group or project another share; its siblings' percentages change with it."""
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     slots = folder.settings(data).runners
 

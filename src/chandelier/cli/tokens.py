@@ -19,7 +19,7 @@ def token_issue(
     as_json: output.AsJson = False,
 ) -> None:
     """Make another API token for a user and print it, once."""
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     with folder.opened(data) as store:
         text, token = store.write(lambda tx: acts.issue_token(tx, folder.by(), accounts.named(tx, email), name))
@@ -33,7 +33,7 @@ def token_revoke(
     as_json: output.AsJson = False,
 ) -> None:
     """End an API token and every login made with it, at once."""
-    from chandelier.tenancy import acts
+    from chandelier import acts
 
     with folder.opened(data) as store:
         token = store.write(lambda tx: acts.revoke_token(tx, folder.by(), token_id))

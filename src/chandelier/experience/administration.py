@@ -11,14 +11,14 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from chandelier import devices, errors
+from chandelier import acts, devices, errors
 from chandelier.experience import bodies, filters, hubdocuments, shelf
 from chandelier.experience.documents import Document
 from chandelier.experience.hubdocuments import Granted, Held
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
-from chandelier.tenancy import acts, audit, grants, members, network, rules
-from chandelier.tenancy.acts import By
+from chandelier.tenancy import audit, grants, members, network, rules
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.grants import Grant
 from chandelier.tenancy.network import Node, Spot
 

@@ -7,15 +7,15 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from chandelier import devices, errors
+from chandelier import acts, devices, errors
+from chandelier.acts import Terms
 from chandelier.devices import Device
 from chandelier.experience import administration, bodies, hubdocuments
 from chandelier.experience.documents import Document
 from chandelier.experience.hubdocuments import Held
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
-from chandelier.tenancy import acts, allowances, grants
-from chandelier.tenancy.acts import Terms
+from chandelier.tenancy import allowances, grants
 from chandelier.tenancy.grants import Grant, Limits
 from chandelier.tenancy.network import Spot
 
@@ -119,12 +119,12 @@ def _terms(asked: Granting, known: Grant | None) -> Terms:
     return _priority(asked, known), _limits(asked, Limits() if known is None else known.limits)
 
 
-def _priority(asked: Granting, known: Grant | None) -> int:
+def _priority(asked: Granting, known: Grant | None) -> int | None:
     if asked.priority is not UNSET:
         return asked.priority
     if known is None:
         raise errors.Invalid("`priority` is missing. A device that is granted for the first time needs one.", 1000)
-    return known.priority
+    return None
 
 
 def _limits(asked: Granting, known: Limits) -> Limits:

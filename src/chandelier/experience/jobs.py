@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from chandelier import devices, errors
+from chandelier import acts, devices, errors
 from chandelier.experience import administration, network, shelf, storage, texts
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Encoded, Json
@@ -14,7 +14,7 @@ from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.intake import Asked, Limits
 from chandelier.jobs.records import Draft, Job
 from chandelier.store import Transaction
-from chandelier.tenancy import access, acts
+from chandelier.tenancy import access
 from chandelier.tenancy.network import Spot
 
 _MAX_TAGS: Final = 100

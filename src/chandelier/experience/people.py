@@ -6,12 +6,12 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from chandelier import errors
+from chandelier import acts, errors
 from chandelier.experience import administration, bodies, hubdocuments
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
 from chandelier.store import Transaction
-from chandelier.tenancy import acts, members, network
+from chandelier.tenancy import members, network
 from chandelier.tenancy.network import Spot
 
 #: Most people in one request: each is written in the transaction that holds up all others.

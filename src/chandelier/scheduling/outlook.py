@@ -46,7 +46,6 @@ def look(tx: Transaction, now: datetime, slots: int, spots: Iterable[Spot]) -> l
     Args:
         slots: How many jobs run at once.
     """
-    accounts.reweigh(tx, now)
     seen = forecast.make(tx, now, slots)
     found = []
     for spot in spots:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chandelier import errors
 from chandelier.store import Transaction, database
 from chandelier.tenancy import audit
-from chandelier.tenancy.acts import By
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import HubId, Spot
 
 #: No window of this length may have more than the quota.

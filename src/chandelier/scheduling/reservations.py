@@ -21,7 +21,7 @@ from chandelier.scheduling import quotas
 from chandelier.scheduling.quotas import Span
 from chandelier.store import Transaction, database
 from chandelier.tenancy import audit, grants, network, usage
-from chandelier.tenancy.acts import By
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import HubId, Level, ProjectId, Spot
 
 #: `priority`: its jobs go first; `dedicated`: no others run.

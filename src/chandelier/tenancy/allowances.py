@@ -16,7 +16,7 @@ from chandelier import errors
 from chandelier.devices import Device
 from chandelier.store import Transaction, database
 from chandelier.tenancy import audit, network, usage
-from chandelier.tenancy.acts import By
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Level, Spot
 from chandelier.tenancy.usage import Entry, Selection
 

@@ -27,6 +27,13 @@ _acts: Final = sa.Table(
 )
 
 
+class By(msgspec.Struct, frozen=True):
+    """Who acts, as this log names them, and when."""
+
+    who: str
+    now: datetime
+
+
 class Act(msgspec.Struct, frozen=True):
     """One thing that was done.
 

@@ -18,8 +18,6 @@ from chandelier.store import Store, Transaction, database
 from chandelier.tenancy import rules
 from chandelier.tenancy.network import Level, Place, Spot
 
-_DEFAULT_PRIORITY: Final = 1000
-
 _grants: Final = sa.Table(
     "grants",
     database.metadata,
@@ -27,6 +25,7 @@ _grants: Final = sa.Table(
     sa.Column("device_id", sa.ForeignKey("devices.id"), primary_key=True),
     sa.Column("level", sa.String(8), nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("inherits", sa.Boolean, nullable=False),
     sa.Column("max_shots", sa.BigInteger),
     sa.Column("max_experiments", sa.Integer),
     sa.Column("open_pulse", sa.Boolean),
@@ -66,16 +65,18 @@ class Grant(msgspec.Struct, frozen=True):
 
     Attributes:
         priority: The share's weight among those of the node's siblings for this device.
+        inherits: The share is the node's own, and follows it.
     """
 
     node_id: str
     device_id: DeviceId
     priority: int
     limits: Limits
+    inherits: bool = False
 
 
 _LIMITS: Final = tuple(_grants.c[name] for name in Limits.__struct_fields__)
-_COLUMNS: Final = (_grants.c.node_id, _grants.c.device_id, _grants.c.priority, *_LIMITS)
+_COLUMNS: Final = (_grants.c.node_id, _grants.c.device_id, _grants.c.priority, _grants.c.inherits, *_LIMITS)
 # Built once, because each submission runs it.
 _ON_WAY: Final = sa.select(*_COLUMNS).where(
     _grants.c.node_id.in_(sa.bindparam("nodes", expanding=True)),
@@ -91,27 +92,42 @@ def allow(tx: Transaction, place: Place, device_ids: Iterable[DeviceId], now: da
     """Grant devices to a project and to all above it; grants that exist, withdrawn ones too, stay as they are."""
     for device_id in device_ids:
         for level, node in (("hub", place.hub), ("group", place.group), ("project", place.project)):
-            database.insert_if_absent(tx, _grants, _row(node.id, level, device_id, _DEFAULT_PRIORITY, Limits(), now))
+            database.insert_if_absent(
+                tx, _grants, _row(node.id, level, device_id, node.priority, Limits(), now, inherits=True)
+            )
 
 
-def grant(tx: Transaction, spot: Spot, device: Device, priority: int, limits: Limits, now: datetime) -> Grant:
+def grant(tx: Transaction, spot: Spot, device: Device, priority: int | None, limits: Limits, now: datetime) -> Grant:
     """Give a node a device, or another share or other limits; the node above must have the device.
+
+    Args:
+        priority: None for what it was, or of a new grant for the node's own.
 
     Raises:
         errors.Invalid: The priority or a limit cannot be one.
         errors.NotFound: The node above does not have the device.
     """
-    rules.check_priority(priority)
+    if priority is not None:
+        rules.check_priority(priority)
     _check(limits)
     tx.ring("network")
     above = spot.way[-2] if len(spot.way) > 1 else None
     if above is not None and find(tx, above.id, device.id) is None:
         raise errors.NotFound(f"{above.name} has no device {device.name!r} to grant to {spot.node.name}.", 3100)
-    row = _row(spot.node.id, spot.level, device.id, priority, limits, now)
+    made = Grant(spot.node.id, device.id, priority or spot.node.priority, limits, inherits=priority is None)
+    if priority is None and (known := find(tx, spot.node.id, device.id)) is not None:
+        made = msgspec.structs.replace(made, priority=known.priority, inherits=known.inherits)
+    row = _row(made.node_id, spot.level, device.id, made.priority, limits, now, inherits=made.inherits)
     if not database.insert_if_absent(tx, _grants, row):
         del row["created"]
         tx.execute(sa.update(_grants).where(*_key(spot.node.id, device.id)).values(row))
-    return Grant(spot.node.id, device.id, priority, limits)
+    return made
+
+
+def follow(tx: Transaction, node_id: str, priority: int) -> None:
+    """Take over a node's own share where its grants have none of their own."""
+    mine = (_grants.c.node_id == node_id, _grants.c.inherits.is_(True))
+    tx.execute(sa.update(_grants).where(*mine).values(priority=priority))
 
 
 def withdraw(tx: Transaction, spot: Spot, device: Device, now: datetime) -> None:
@@ -244,10 +260,12 @@ def _key(node_id: str, device_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     return _grants.c.node_id == node_id, _grants.c.device_id == device_id
 
 
-def _row(node_id: str, level: str, device_id: DeviceId, priority: int, limits: Limits, now: datetime) -> dict[str, Any]:
-    known = {"node_id": node_id, "level": level, "device_id": device_id, "priority": priority}
+def _row(
+    node_id: str, level: str, device_id: DeviceId, priority: int, limits: Limits, now: datetime, *, inherits: bool
+) -> dict[str, Any]:
+    known = {"node_id": node_id, "level": level, "device_id": device_id, "priority": priority, "inherits": inherits}
     return known | msgspec.structs.asdict(limits) | {"created": now, "withdrawn": None}
 
 
 def _grant(row: Sequence[Any]) -> Grant:
-    return Grant(row[0], row[1], row[2], Limits(*row[3:]))
+    return Grant(row[0], row[1], row[2], Limits(*row[4:]), row[3])

@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("run_mode", sa.String(length=16), nullable=True))
     _replace_reservations()
     _add_limits()
+    _add_inheritance()
     op.add_column("jobs", sa.Column("previous", sa.String(length=24), nullable=True))
     op.add_column("jobs", sa.Column("occupies", sa.Float(), nullable=True))
     for pace in (
@@ -166,3 +167,13 @@ def _add_limits() -> None:
         sqlite_where=where,
         postgresql_where=where,
     )
+
+
+def _add_inheritance() -> None:
+    """Let the shares that nobody has set be those of the nodes themselves."""
+    op.add_column("grants", sa.Column("inherits", sa.Boolean(), nullable=False, server_default=sa.false()))
+    for level in ("hub", "group", "project"):
+        own = f'SELECT priority FROM "{level}s" WHERE "{level}s".id = grants.node_id'  # noqa: S608
+        op.execute(
+            f"UPDATE grants SET inherits = TRUE, priority = ({own}) WHERE level = '{level}' AND priority = 1000"  # noqa: S608
+        )

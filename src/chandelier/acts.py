@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What administrators do to the tree, its people and its devices; each act is written down as it is done.
 
-Whether somebody may do it is `access`'s business. Source of the names of acts: this module, for the audit log.
+What changes a share changes the places in the queue with it. Whether somebody may do it is `access`'s business.
+Source of the names of acts: this module, for the audit log.
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from chandelier import devices
 from chandelier.devices import Device, DeviceState, Pace
+from chandelier.fairshare import accounts
 from chandelier.store import Transaction
 from chandelier.tenancy import audit, grants, members, network, users
+from chandelier.tenancy.audit import By
 from chandelier.tenancy.grants import Grant, Limits
 from chandelier.tenancy.members import Member
 from chandelier.tenancy.network import Node, ProjectId, Spot
@@ -21,15 +23,8 @@ from chandelier.tenancy.users import Token, User
 
 #: What may be changed of a device.
 _CONDUCTED: Final = ("state", "message", "pace", "overhead", "max_job_seconds")
-#: The weight of a share, and limits.
-Terms = tuple[int, Limits]
-
-
-class By(msgspec.Struct, frozen=True):
-    """Who acts, as the audit log names them, and when."""
-
-    who: str
-    now: datetime
+#: The weight of a share, None for what it was or the node's own; and limits.
+Terms = tuple[int | None, Limits]
 
 
 def add_hub(tx: Transaction, by: By, name: str, **facts: Any) -> Spot:
@@ -55,6 +50,9 @@ def change(tx: Transaction, by: By, spot: Spot, **facts: Any) -> Node:
         errors.Invalid: The priority cannot be one.
     """
     node = network.change(tx, spot, **facts)
+    if "priority" in facts:
+        grants.follow(tx, node.id, node.priority)
+        accounts.reweigh(tx, by.now)
     before = {name: getattr(spot.node, name) for name in facts}
     audit.write(tx, by.who, f"{spot.level}.change", spot, by.now, before=before, after=facts)
     return node
@@ -140,6 +138,7 @@ def grant(tx: Transaction, by: By, spot: Spot, device: Device, terms: Callable[[
     tx.alone(f"grant:{spot.node.id}")
     known = grants.find(tx, spot.node.id, device.id)
     made = grants.grant(tx, spot, device, *terms(known), by.now)
+    accounts.reweigh(tx, by.now)
     before = None if known is None else _terms(device, known)
     audit.write(tx, by.who, "grant.set", spot, by.now, before=before, after=_terms(device, made))
     return made
