@@ -8,7 +8,7 @@ import msgspec
 
 from chandelier.scheduling import limits, reservations
 from chandelier.scheduling.limits import Spent
-from chandelier.scheduling.reservations import InForce
+from chandelier.scheduling.reservations import Kept
 from chandelier.store import Transaction
 from chandelier.tenancy import allowances
 
@@ -30,7 +30,7 @@ class Hold(msgspec.Struct, frozen=True):
 Gate = Callable[[str, str], Hold | None]
 
 
-def at(tx: Transaction, now: datetime, reserved: Sequence[InForce] | None = None) -> Gate:
+def at(tx: Transaction, now: datetime, reserved: Sequence[Kept] | None = None) -> Gate:
     """Return what holds at a moment.
 
     Args:

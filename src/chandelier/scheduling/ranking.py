@@ -14,7 +14,7 @@ from chandelier.fairshare.rules import Allowed, Turn
 from chandelier.jobs import records
 from chandelier.jobs.records import JobId
 from chandelier.scheduling import holds, occupancy, reservations
-from chandelier.scheduling.reservations import InForce
+from chandelier.scheduling.reservations import Kept
 from chandelier.store import Transaction
 
 
@@ -56,7 +56,7 @@ def fair(tx: Transaction, now: datetime) -> Next | None:
     return _first(tx, free, now, open_)
 
 
-def _among(kept: InForce, open_: Allowed) -> Allowed:
+def _among(kept: Kept, open_: Allowed) -> Allowed:
     """Return what allows those alone whom a reservation is for."""
     return lambda device, project: project in kept.project_ids and open_(device, project)
 

@@ -104,7 +104,7 @@ class Terms(msgspec.Struct, frozen=True):
     idle: float = 15 * 60.0
 
 
-class InForce(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True):
     """A reservation at a moment within it, with the projects that it is for."""
 
     reservation: Reservation
@@ -220,10 +220,10 @@ def list_(
     return [Reservation(*row) for row in rows]
 
 
-def in_force(tx: Transaction, now: datetime) -> list[InForce]:
+def in_force(tx: Transaction, now: datetime) -> list[Kept]:
     """Return the reservations of this moment; of a device there is at most one."""
     found = [Reservation(*row) for row in tx.execute(_IN_FORCE, {"now": now})]
-    return [InForce(each, network.projects_below(tx, each.level, each.node_id)) for each in found]
+    return [Kept(each, network.projects_below(tx, each.level, each.node_id)) for each in found]
 
 
 def left(tx: Transaction, hub: Spot, around: Span, terms: Terms) -> float:
