@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from chandelier import devices, migrations
 from chandelier.devices import DeviceId
 from chandelier.fairshare import accounts
-from chandelier.jobs import records
+from chandelier.jobs import counts, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import JobId
 from chandelier.scheduling import ranking
@@ -101,7 +101,7 @@ def fill(store: Store, jobs: int) -> None:
             for number in range(start, min(start + _CHUNK, jobs))
         ]
         store.write(lambda tx, rows=rows: tx.execute(sa.insert(jobs_table), rows) and None)  # type: ignore[misc]
-    store.write(lambda tx: accounts.recount(tx, records.count_queued(tx), FIRST))
+    store.write(lambda tx: accounts.recount(tx, counts.queued(tx), FIRST))
 
 
 def measure(kind: str, url: str, jobs: int, rounds: int) -> list[Taken]:

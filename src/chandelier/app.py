@@ -23,7 +23,7 @@ from starlette.responses import Response
 from chandelier import errors, experience, front, gateway, migrations, pools, setup
 from chandelier.fairshare import accounts
 from chandelier.fairshare.rules import Rules
-from chandelier.jobs import records
+from chandelier.jobs import counts
 from chandelier.pools import Pool
 from chandelier.scheduling import ranking
 from chandelier.settings import FairShare, Settings
@@ -119,7 +119,7 @@ def _policy(numbers: FairShare) -> Rules:
 def _facts(opened: Store, pool: Pool) -> front.Facts:
     states = [slot.state for slot in pool.health()]
     return front.Facts(
-        jobs=dict(opened.read(records.count_by_state)),
+        jobs=dict(opened.read(counts.by_state)),
         children={state: states.count(state) for state in states},
     )
 

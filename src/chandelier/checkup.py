@@ -10,7 +10,7 @@ import msgspec
 
 from chandelier import devices, errors, pools, setup
 from chandelier.app import ENGINE
-from chandelier.jobs import records
+from chandelier.jobs import counts
 from chandelier.settings import Settings
 from chandelier.store import Store
 
@@ -74,7 +74,7 @@ def _private(settings: Settings) -> str:
 
 
 def _database(store: Store) -> str:
-    states = store.read(records.count_by_state)
+    states = store.read(counts.by_state)
     return f"{store.database.url.get_backend_name()}, {sum(states.values())} jobs have not ended"
 
 

@@ -23,7 +23,7 @@ import msgspec
 from chandelier import errors, pacing, pools, telemetry
 from chandelier.fairshare import accounts
 from chandelier.formats import tasks
-from chandelier.jobs import intake, outcomes, records
+from chandelier.jobs import counts, intake, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.pools import Call, Pool, Slot
@@ -125,7 +125,7 @@ class Worker:
         """
         ended = self._store.write(lambda tx: claims.reap(tx, _now(), everything=alone))
         if alone:
-            self._store.write(lambda tx: accounts.recount(tx, records.count_queued(tx), _now()))
+            self._store.write(lambda tx: accounts.recount(tx, counts.queued(tx), _now()))
         if ended:
             _log.info("%d jobs of a worker that is gone wait again", ended)
         for news in self._news:

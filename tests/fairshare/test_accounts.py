@@ -18,7 +18,7 @@ from chandelier.fairshare.accounts import Work
 from chandelier.fairshare.rules import Rules
 from chandelier.fairshare.tree import Tree
 from chandelier.formats import tasks
-from chandelier.jobs import outcomes, records
+from chandelier.jobs import counts, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Transaction
@@ -130,7 +130,7 @@ def test_a_recount_mends_what_is_wrong(town: Town) -> None:
     assert town.store.read(partial(accounts.choose, devices={town.device.id}, now=after(2))) is None
 
     def recount(tx: Transaction) -> int:
-        return accounts.recount(tx, records.count_queued(tx), after(3))
+        return accounts.recount(tx, counts.queued(tx), after(3))
 
     assert town.store.write(recount) == 4
     assert town.store.write(recount) == 0

@@ -12,7 +12,7 @@ from crowds import gather, naive, stand
 from hypothesis import strategies as st
 
 from chandelier import errors
-from chandelier.jobs import finding, lifecycle, records
+from chandelier.jobs import counts, finding, lifecycle, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job, JobId
@@ -295,11 +295,11 @@ def test_counts_are_those_of_the_naive_filter(town: Town, crowd: list[Job]) -> N
     def work(tx: Transaction) -> None:
         device, on_device = town.device.id, {"device_ids": frozenset({town.device.id})}
         active, waiting = lifecycle.ACTIVE, lifecycle.ACTIVE - {State.CREATING}
-        assert records.count_active(tx, device, town.bob.user_id) == count(
+        assert counts.active(tx, device, town.bob.user_id) == count(
             **on_device, states=active, user_id=town.bob.user_id
         )
-        assert records.count_waiting(tx, device) == count(**on_device, states=waiting)
-        assert records.count_by_state(tx) == {state: count(states=frozenset({state})) for state in active}
+        assert counts.waiting(tx, device) == count(**on_device, states=waiting)
+        assert counts.by_state(tx) == {state: count(states=frozenset({state})) for state in active}
 
     town.store.read(work)
 
@@ -314,7 +314,7 @@ def test_a_queued_job_has_those_ahead_that_are_older(town: Town, crowd: list[Job
             states=frozenset({State.QUEUED}),
             past=stand(job),
         )
-        ahead = town.store.read(partial(records.count_ahead, job=job))
+        ahead = town.store.read(partial(counts.ahead, job=job))
         assert ahead == len(naive(crowd, query))
     assert len(waiting) == 3
 
@@ -325,7 +325,7 @@ def test_long_queues_are_counted_up_to_a_limit(town: Town, monkeypatch: pytest.M
     jobs = [add(town, State.QUEUED) for _ in range(5)]
 
     def work(tx: Transaction) -> tuple[int, list[int | None]]:
-        return records.count_waiting(tx, town.device.id), [records.count_ahead(tx, job) for job in jobs]
+        return counts.waiting(tx, town.device.id), [counts.ahead(tx, job) for job in jobs]
 
     assert town.store.read(work) == (3, [0, 1, 2, None, None])
 
@@ -351,6 +351,6 @@ def test_no_poll_counts_a_long_queue_to_its_end(town: Town, monkeypatch: pytest.
     jobs = [queued(town) for _ in range(5)]
 
     def look(tx: Transaction) -> tuple[list[int | None], int]:
-        return [records.count_ahead(tx, job) for job in jobs], records.count_waiting(tx, town.device.id)
+        return [counts.ahead(tx, job) for job in jobs], counts.waiting(tx, town.device.id)
 
     assert town.store.read(look) == ([0, 1, 2, None, None], 3)

@@ -2,7 +2,7 @@
 """What is asked of many jobs at once is what each of them says of itself."""
 
 import factories
-from chandelier.jobs import outcomes, records, watching
+from chandelier.jobs import counts, outcomes, records, watching
 from chandelier.jobs.lifecycle import State
 from factories import Town
 
@@ -45,7 +45,7 @@ def test_a_queue_is_what_counting_says_of_each(town: Town) -> None:
     waiting = [mine[0], *mine[2:]]
 
     assert queue == [job.id for job in waiting]
-    assert [town.store.read(lambda tx, job=job: records.count_ahead(tx, job)) for job in waiting] == [0, 1, 2]  # type: ignore[misc]
+    assert [town.store.read(lambda tx, job=job: counts.ahead(tx, job)) for job in waiting] == [0, 1, 2]  # type: ignore[misc]
     assert town.store.read(lambda tx: watching.list_queue(tx, *line, mine[2].created)) == queue[:-1]
 
 

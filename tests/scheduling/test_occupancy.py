@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chandelier import devices
 from chandelier.devices import Device, Pace
 from chandelier.formats import tasks
-from chandelier.jobs import outcomes, records
+from chandelier.jobs import counts, outcomes, records
 from chandelier.scheduling import claims, limits, occupancy, ranking
 from chandelier.scheduling.claims import Claim
 from chandelier.store import Store, Transaction, open_store
@@ -173,7 +173,7 @@ def look(store: Store, name: str) -> tuple[Device, bool]:
 
     def work(tx: Transaction) -> tuple[Device, bool]:
         device = devices.get(tx, name)
-        waiting = records.count_queued(tx)
+        waiting = counts.queued(tx)
         return device, any(waits.jobs for (device_id, _), waits in waiting.items() if device_id == device.id)
 
     return store.read(work)

@@ -24,7 +24,7 @@ app = typer.Typer(help="Devices and simulators.", no_args_is_help=True)
 def device_list(data: folder.Data = None, as_json: output.AsJson = False) -> None:
     """List all devices and simulators."""
     from chandelier import devices
-    from chandelier.jobs import records
+    from chandelier.jobs import counts
 
     with folder.opened(data) as store:
         rows = store.read(
@@ -36,7 +36,7 @@ def device_list(data: folder.Data = None, as_json: output.AsJson = False) -> Non
                     "pace": device.pace,
                     "state": device.state,
                     "message": device.message,
-                    "waiting": records.count_waiting(tx, device.id),
+                    "waiting": counts.waiting(tx, device.id),
                 }
                 for device in devices.list_(tx)
             ]

@@ -98,13 +98,13 @@ def _names(tx: "Transaction") -> dict[str, str]:
 
 
 def _jobs(tx: "Transaction", projects: "Iterable[Spot]", device: "Device | None") -> dict[str, int]:
-    from chandelier.jobs import records
+    from chandelier.jobs import counts
     from chandelier.jobs.lifecycle import State
 
     there = {project.node.id for project in projects}
-    counts = {"jobs_waiting": 0, "jobs_running": 0}
-    for (device_id, project_id), states in records.count_unfinished(tx).items():
+    found = {"jobs_waiting": 0, "jobs_running": 0}
+    for (device_id, project_id), states in counts.unfinished(tx).items():
         if project_id in there and (device is None or device.id == device_id):
             for state, count in states.items():
-                counts["jobs_running" if state is State.RUNNING else "jobs_waiting"] += count
-    return counts
+                found["jobs_running" if state is State.RUNNING else "jobs_waiting"] += count
+    return found

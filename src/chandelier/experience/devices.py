@@ -10,7 +10,7 @@ from chandelier import devices, errors
 from chandelier.devices import Device
 from chandelier.experience import conditions, documents, network, shelf
 from chandelier.gateway import Call, Json
-from chandelier.jobs import pending, records
+from chandelier.jobs import counts, pending
 from chandelier.tenancy import access, grants
 from chandelier.tenancy.access import Available
 from chandelier.tenancy.grants import Limits
@@ -98,7 +98,7 @@ def defaults(call: Call) -> Json:
 def queue_status(call: Call) -> Json:
     """Say whether a device starts jobs and how many wait; needs no token, because old clients send none."""
     device = devices.get(call.tx, call.path["device"])
-    return Json(documents.queue_status(device, records.count_waiting(call.tx, device.id)))
+    return Json(documents.queue_status(device, counts.waiting(call.tx, device.id)))
 
 
 def jobs_limit(call: Call) -> Json:

@@ -16,7 +16,7 @@ from chandelier.devices import DeviceId
 from chandelier.experience import documents
 from chandelier.experience.documents import Facts
 from chandelier.gateway import Cloud
-from chandelier.jobs import records, watching
+from chandelier.jobs import counts, watching
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.scheduling.forecast import Forecast
@@ -185,7 +185,7 @@ def _positions(tx: Transaction, queued: Collection[Job]) -> dict[JobId, int]:
     positions: dict[JobId, int] = {}
     for line, waiting in lines.items():
         if len(waiting) <= _FEW:
-            ahead = {job.id: records.count_ahead(tx, job) for job in waiting}
+            ahead = {job.id: counts.ahead(tx, job) for job in waiting}
             positions |= {job_id: count + 1 for job_id, count in ahead.items() if count is not None}
         else:
             queue = watching.list_queue(tx, *line, max(job.created for job in waiting))

@@ -15,7 +15,7 @@ from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
 from chandelier.experience.filters import Bounds, Filter
 from chandelier.gateway import Call, Encoded
-from chandelier.jobs import finding, lifecycle, records
+from chandelier.jobs import counts, finding, lifecycle, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
@@ -245,7 +245,7 @@ class _Lookup:
         )
 
     def _position(self, job: Job) -> int | None:
-        ahead = records.count_ahead(self._tx, job)
+        ahead = counts.ahead(self._tx, job)
         return None if ahead is None else ahead + 1
 
     def document(self, call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:

@@ -9,7 +9,7 @@ import msgspec
 from chandelier import errors
 from chandelier.devices import Device
 from chandelier.fairshare import accounts
-from chandelier.jobs import lifecycle, records
+from chandelier.jobs import counts, lifecycle
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction
 from chandelier.tenancy import grants, network
@@ -44,7 +44,7 @@ def check(tx: Transaction, user_id: UserId, place: Place, device: Device, most: 
     """
     if most >= 0:
         tx.alone(f"pending:{device.id}:{user_id}")
-        there = records.count_active(tx, device.id, user_id)
+        there = counts.active(tx, device.id, user_id)
         if there >= most:
             raise _reached(f"You have {there} jobs", device, most)
     for level, node, limit in _limited(tx, place, device):
@@ -59,7 +59,7 @@ def room(tx: Transaction, user_id: UserId, place: Place, device: Device, most: i
     Args:
         most: As of `check`.
     """
-    there = records.count_active(tx, device.id, user_id)
+    there = counts.active(tx, device.id, user_id)
     limits = [most] if most >= 0 else []
     for level, node, limit in _limited(tx, place, device):
         limits.append(there + max(0, limit - _count(tx, level, node, device)))
@@ -79,7 +79,7 @@ def _limited(tx: Transaction, place: Place, device: Device) -> Iterator[tuple[Le
 def _count(tx: Transaction, level: Level, node: Node, device: Device) -> int:
     """Count the jobs of a node on a device that have not ended; those that wait to run are known already."""
     projects = network.projects_below(tx, level, node.id)
-    return accounts.waiting(tx, device.id, node.id).jobs + records.count_of(tx, device.id, projects, _ELSEWHERE)
+    return accounts.waiting(tx, device.id, node.id).jobs + counts.of_projects(tx, device.id, projects, _ELSEWHERE)
 
 
 def _reached(have: str, device: Device, most: int) -> errors.LimitReached:

@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from chandelier.devices import DeviceId
-from chandelier.jobs import records, tables
+from chandelier.jobs import counts, records, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.store import Transaction
@@ -33,7 +33,7 @@ _QUEUE: Final = (
         tables.jobs.c.created <= sa.bindparam("until"),
     )
     .order_by(tables.jobs.c.created, tables.jobs.c.id)
-    .limit(records.COUNTED)
+    .limit(counts.COUNTED)
 )
 _LATEST: Final = sa.select(sa.func.max(tables.events.c.number))
 _MOVED: Final = sa.select(tables.events.c.job_id).where(
@@ -68,7 +68,7 @@ def list_jobs(tx: Transaction, ids: Iterable[str]) -> list[Job]:
 def list_queue(tx: Transaction, device_id: DeviceId, project_id: ProjectId, until: datetime) -> list[JobId]:
     """Return the queued jobs of a project on a device, oldest first: those created until a moment, up to `COUNTED`.
 
-    A job's place in it is what `records.count_ahead` counts, for a whole queue in one look.
+    A job's place in it is what `counts.ahead` counts, for a whole queue in one look.
     """
     values = {"device": device_id, "project": project_id, "until": until}
     return [row.id for row in tx.execute(_QUEUE, values)]

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from chandelier import devices, errors
 from chandelier.formats import tasks
-from chandelier.jobs import lifecycle, outcomes, records
+from chandelier.jobs import counts, lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.scheduling.ranking import Next, Ranking
@@ -101,7 +101,7 @@ def _in_turn(tx: Transaction) -> list[UserId]:
     waiting = records.submitters(tx)
     if len(waiting) < 2:
         return list(waiting)
-    in_hand = records.count_by_user(tx, State.VALIDATING, _LEASED)
+    in_hand = counts.by_user(tx, State.VALIDATING, _LEASED)
     turns = {row.user_id: row.at for row in tx.execute(_TURNS, {"users": list(waiting)})}
     return sorted(waiting, key=lambda user: (in_hand[user], turns.get(user, 0.0), waiting[user], user))
 

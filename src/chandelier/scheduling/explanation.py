@@ -9,7 +9,7 @@ import msgspec
 
 from chandelier import devices
 from chandelier.devices import Device
-from chandelier.jobs import lifecycle, records
+from chandelier.jobs import counts, lifecycle
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.scheduling import reservations
@@ -97,7 +97,7 @@ def explain(tx: Transaction, seen: Forecast, job: Job, known: Known) -> Explanat
     bare = Explanation(job, device, place, seen.at)
     if job.state is not State.QUEUED:
         return msgspec.structs.replace(bare, lines=(_elsewhere(job, device),))
-    ahead = records.count_ahead(tx, job)
+    ahead = counts.ahead(tx, job)
     expected = seen.of(job.id, job.device_id, job.project_id, ahead, job.estimate)
     found = msgspec.structs.replace(
         bare,

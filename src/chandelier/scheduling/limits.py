@@ -9,7 +9,7 @@ import msgspec
 from chandelier import devices
 from chandelier.devices import Device, DeviceId
 from chandelier.formats import tasks
-from chandelier.jobs import records
+from chandelier.jobs import counts
 from chandelier.jobs.records import Job
 from chandelier.store import Transaction
 from chandelier.tenancy import allowances, grants, network
@@ -66,7 +66,7 @@ def barred(tx: Transaction) -> Sequence[Barred]:
     if not limits:
         return ()
     tx.alone("running")  # of several workers that count at once, each must see what the others took
-    running = records.count_running(tx)
+    running = counts.running(tx)
     found = []
     for grant, level in limits:
         there = {project: count for (device, project), count in running.items() if device == grant.device_id}
@@ -108,7 +108,7 @@ def spent(tx: Transaction, now: datetime) -> Sequence[Spent]:
     if not standings:
         return ()
     tx.alone("running")
-    running = records.seconds_running(tx)
+    running = counts.seconds_running(tx)
     found = []
     for each in standings:
         here = _of_device(running, each.allowance.device_id)

@@ -3,7 +3,7 @@
 
 from chandelier import devices
 from chandelier.devices import DeviceId
-from chandelier.jobs import records
+from chandelier.jobs import counts
 from chandelier.store import Transaction
 
 
@@ -12,7 +12,7 @@ def free(tx: Transaction) -> set[str]:
     paces = devices.runnable(tx)
     if "real" not in paces.values():
         return set(paces)
-    running = {device for device, _ in records.count_running(tx)}
+    running = {device for device, _ in counts.running(tx)}
     return {device for device, pace in paces.items() if pace == "fast" or device not in running}
 
 

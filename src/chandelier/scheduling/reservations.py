@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from chandelier import devices, errors
 from chandelier.devices import Device, DeviceId
 from chandelier.fairshare import accounts
-from chandelier.jobs import records
+from chandelier.jobs import counts
 from chandelier.scheduling import quotas
 from chandelier.scheduling.quotas import Span
 from chandelier.store import Transaction, database
@@ -308,7 +308,7 @@ def _idle_since(tx: Transaction, kept: Reservation, now: datetime) -> datetime:
     if kept.begins > now or accounts.waiting(tx, kept.device_id, kept.node_id).jobs:
         return now
     projects = network.projects_below(tx, kept.level, kept.node_id)
-    if any(device == kept.device_id and project in projects for device, project in records.count_running(tx)):
+    if any(device == kept.device_id and project in projects for device, project in counts.running(tx)):
         return now
     return usage.last_ended(tx, kept.device_id, projects, kept.begins) or kept.begins
 
