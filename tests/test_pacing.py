@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import fakes
 from chandelier import devices, pacing
-from chandelier.fairshare import accounts
+from chandelier.fairshare import standing
 from chandelier.formats import tasks
 from chandelier.jobs import lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
@@ -98,7 +98,7 @@ def files(store: Store, folder: str) -> list[str]:
 
 def charged(town: Town) -> float:
     """Return what the home project was charged in the tree, s; what fades in a test is nothing."""
-    used = town.store.read(accounts.usages)
+    used = town.store.read(standing.usages)
     return sum(account.value for (_, node), account in used.items() if node == town.home.project_id)
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from chandelier import acts, devices
 from chandelier.devices import Device
-from chandelier.fairshare import accounts, rules
-from chandelier.fairshare.accounts import Work
+from chandelier.fairshare import accounts, rules, standing
 from chandelier.fairshare.rules import Rules
+from chandelier.fairshare.standing import Work
 from chandelier.fairshare.tree import Tree
 from chandelier.formats import tasks
 from chandelier.jobs import counts, outcomes, records
@@ -34,9 +34,9 @@ BROKEN = tasks.Refused(8000, "It failed.")
 
 def usage(town: Town, place: Place | None = None) -> list[float]:
     """Return what the pool, hub, group and project have used, as of now, s."""
-    used = town.store.read(accounts.usages)
-    way = [accounts.SIMULATORS, *(node.id for node in (place or town.home).spot.way)]
-    known = [used.get((accounts.SIMULATORS, node)) for node in way]
+    used = town.store.read(standing.usages)
+    way = [standing.SIMULATORS, *(node.id for node in (place or town.home).spot.way)]
+    known = [used.get((standing.SIMULATORS, node)) for node in way]
     return [0.0 if each is None else each.value for each in known]
 
 
@@ -105,7 +105,7 @@ def test_what_runs_is_charged_what_it_is_expected_to_take(town: Town) -> None:
 def test_usage_fades_by_half_in_a_half_life(town: Town) -> None:
     """Counted from when the job began."""
     complete(town, queued(town))
-    used = town.store.read(accounts.usages)[accounts.SIMULATORS, town.home.project.id]
+    used = town.store.read(standing.usages)[standing.SIMULATORS, town.home.project.id]
     half_life = Rules().half_life
 
     assert used.now(after(10).timestamp() + half_life, half_life) == pytest.approx(1.5, rel=1e-9)
@@ -115,9 +115,9 @@ def test_what_waits_is_counted(town: Town) -> None:
     """Of each node, with what it is expected to take."""
     jobs = [queued(town) for _ in range(3)]
     begin(town, jobs[0], after(1))
-    way = [accounts.SIMULATORS, *(node.id for node in town.home.spot.way)]
+    way = [standing.SIMULATORS, *(node.id for node in town.home.spot.way)]
 
-    assert [town.store.read(partial(accounts.waiting, device_id=town.device.id, node_id=node)) for node in way] == [
+    assert [town.store.read(partial(standing.waiting, device_id=town.device.id, node_id=node)) for node in way] == [
         Work(2, 2 * EXPECTED)
     ] * 4
 
@@ -125,19 +125,19 @@ def test_what_waits_is_counted(town: Town) -> None:
 def test_a_recount_mends_what_is_wrong(town: Town) -> None:
     """As of a database from before there were accounts; who waits longest keeps the place."""
     jobs = [queued(town) for _ in range(3)]
-    lanes = town.store.read(accounts.lanes)
+    lanes = town.store.read(standing.lanes)
     town.store.write(lambda tx: accounts.recount(tx, {}, after(1)))
-    assert town.store.read(partial(accounts.choose, devices={town.device.id}, now=after(2))) is None
+    assert town.store.read(partial(standing.choose, devices={town.device.id}, now=after(2))) is None
 
     def recount(tx: Transaction) -> int:
         return accounts.recount(tx, counts.queued(tx), after(3))
 
     assert town.store.write(recount) == 4
     assert town.store.write(recount) == 0
-    assert [(lane.node_id, lane.queued, lane.key) for lane in town.store.read(accounts.lanes)] == [
+    assert [(lane.node_id, lane.queued, lane.key) for lane in town.store.read(standing.lanes)] == [
         (lane.node_id, lane.queued, lane.key) for lane in lanes
     ]
-    choice = town.store.read(partial(accounts.choose, devices={town.device.id}, now=after(4)))
+    choice = town.store.read(partial(standing.choose, devices={town.device.id}, now=after(4)))
     assert choice is not None
     assert choice.project == jobs[0].project_id
 
@@ -148,8 +148,8 @@ def test_another_half_life_counts_from_now_on(town: Town) -> None:
     queued(town)
     later = after(10) + timedelta(seconds=Rules().half_life)
     town.store.write(lambda tx: accounts.set_rules(tx, Rules(half_life=100.0), later))
-    used = town.store.read(accounts.usages)[accounts.SIMULATORS, town.home.project.id]
-    lane = town.store.read(accounts.lanes)[-1]
+    used = town.store.read(standing.usages)[standing.SIMULATORS, town.home.project.id]
+    lane = town.store.read(standing.lanes)[-1]
 
     assert used.value == pytest.approx(1.5, rel=1e-9)
     assert lane.key == pytest.approx(rules.key(used, lane.weight, 100.0))
@@ -161,7 +161,7 @@ def test_a_share_of_a_device_is_its_weight_there(town: Town) -> None:
     by, spot = audit.By("root", after(1)), town.home.spot
 
     def weight() -> float:
-        return {lane.node_id: lane.weight for lane in town.store.read(accounts.lanes)}[town.home.project.id]
+        return {lane.node_id: lane.weight for lane in town.store.read(standing.lanes)}[town.home.project.id]
 
     found = [weight()]
     for change in (
@@ -199,13 +199,13 @@ class Both:
 
     def pool(self, device: Device) -> str:
         """Return a device's pool."""
-        return accounts.SIMULATORS if device.simulator else accounts.QPUS
+        return standing.SIMULATORS if device.simulator else standing.QPUS
 
     def enter(self, device: Device, place: Place, seconds: float) -> None:
         """Let a job wait."""
         accounts.enter(self.tx, device.id, place.project_id, seconds, self.now)
         pool = self.pool(device)
-        way = tuple(accounts.label(pool, node) for node in (pool, *(node.id for node in place.spot.way)))
+        way = tuple(standing.label(pool, node) for node in (pool, *(node.id for node in place.spot.way)))
         self.tree.add(device.id, way)
         self.tree.enter(device.id, way[-1], self.now.timestamp())
 
@@ -215,7 +215,7 @@ class Both:
         def allowed(device: str, project: str) -> bool:
             return (device, project.rpartition(":")[2]) not in barred
 
-        ours = accounts.choose(self.tx, free, self.now, allowed)
+        ours = standing.choose(self.tx, free, self.now, allowed)
         theirs = self.tree.choose(free, self.now.timestamp(), allowed)
         if ours is None or theirs is None:
             assert ours is theirs
@@ -237,12 +237,12 @@ class Both:
         """Charge a job that has begun more, or less."""
         device, place, _, began = self.began.pop(index % len(self.began))
         accounts.correct(self.tx, device.id, place.project_id, difference, began)
-        self.tree.charge(accounts.label(self.pool(device), place.project.id), difference, began.timestamp())
+        self.tree.charge(standing.label(self.pool(device), place.project.id), difference, began.timestamp())
 
     def same_usage(self) -> None:
         """Compare what everybody has used."""
-        for (pool, node), used in accounts.usages(self.tx).items():
-            assert used.value == self.tree.usage(accounts.label(pool, node)).value, node
+        for (pool, node), used in standing.usages(self.tx).items():
+            assert used.value == self.tree.usage(standing.label(pool, node)).value, node
 
 
 class _Enough(Exception):
@@ -312,7 +312,7 @@ def test_both_forms_of_the_tree_agree(wide: Wide, steps: list[tuple[Any, ...]]) 
             elif what == "wait":
                 both.now += timedelta(seconds=one)
         both.same_usage()
-        loaded = accounts.load(tx)
+        loaded = standing.load(tx)
         free = {device.id for device in known}
         assert loaded.choose(free, both.now.timestamp()) == both.tree.choose(free, both.now.timestamp())
         raise _Enough

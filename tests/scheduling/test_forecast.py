@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import factories
 from chandelier import devices
 from chandelier.fairshare import accounts
-from chandelier.fairshare.accounts import Lane
 from chandelier.fairshare.rules import Usage
+from chandelier.fairshare.standing import Lane
 from chandelier.formats import tasks
 from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State

@@ -102,6 +102,12 @@ class Tree:
         self._nodes.setdefault(node, _Node()).usage = usage
         self._lowered(self._nodes[node])
 
+    def set_lane(self, device: str, node: str, since: float, reached: float) -> None:
+        """Set since when a node with work has got nothing on a device, and how far those below it have been served."""
+        lane = self._nodes[node].lanes[device]
+        lane.since, lane.reached = since, reached
+        self._lowered(lane.node)
+
     def set_budget(self, device: str, seconds: float) -> None:
         """Set what is saved up on a device for projects that waited too long."""
         self._roots[device].budget = seconds

@@ -8,7 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from chandelier.devices import DeviceId
-from chandelier.fairshare.accounts import Work
+from chandelier.fairshare.standing import Work
 from chandelier.jobs import lifecycle, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job

@@ -8,7 +8,7 @@ import msgspec
 
 from chandelier import errors
 from chandelier.devices import Device
-from chandelier.fairshare import accounts
+from chandelier.fairshare import standing
 from chandelier.jobs import counts, lifecycle
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction
@@ -79,7 +79,7 @@ def _limited(tx: Transaction, place: Place, device: Device) -> Iterator[tuple[Le
 def _count(tx: Transaction, level: Level, node: Node, device: Device) -> int:
     """Count the jobs of a node on a device that have not ended; those that wait to run are known already."""
     projects = network.projects_below(tx, level, node.id)
-    return accounts.waiting(tx, device.id, node.id).jobs + counts.of_projects(tx, device.id, projects, _ELSEWHERE)
+    return standing.waiting(tx, device.id, node.id).jobs + counts.of_projects(tx, device.id, projects, _ELSEWHERE)
 
 
 def _reached(have: str, device: Device, most: int) -> errors.LimitReached:

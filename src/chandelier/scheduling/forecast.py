@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 
 from chandelier import devices
-from chandelier.fairshare import accounts, rules
-from chandelier.fairshare.accounts import Lane
+from chandelier.fairshare import rules, standing
 from chandelier.fairshare.replay import Job, Run
 from chandelier.fairshare.rules import Usage
+from chandelier.fairshare.standing import Lane
 from chandelier.jobs import lines
 from chandelier.jobs.lines import Running, Waiting
 from chandelier.scheduling import accuracy, foresight, holds, reservations
@@ -94,7 +94,7 @@ class Forecast(msgspec.Struct, frozen=True):
             ahead: How many jobs of its project are before it; None if nobody counted.
             estimate: How long it is expected to take, s.
         """
-        line = (device_id, accounts.label(self.pools.get(device_id, ""), project_id))
+        line = (device_id, standing.label(self.pools.get(device_id, ""), project_id))
         return self.course.of(job_id, line, ahead, estimate or 0.0)
 
 
@@ -105,13 +105,13 @@ def make(tx: Transaction, now: datetime, slots: int, horizon: int = foresight.HO
         slots: How many jobs run at once.
         horizon: How many jobs are replayed one by one.
     """
-    lanes, runnable, running = accounts.lanes(tx), devices.runnable(tx), lines.list_running(tx)
+    lanes, runnable, running = standing.lanes(tx), devices.runnable(tx), lines.list_running(tx)
     held = _held(lanes, holds.at(tx, now))
     pools: dict[str, str] = {lane.device_id: lane.pool for lane in lanes}
     waiting = _lines(lanes)
     scene = Scene(
         moment=now.timestamp(),
-        tree=accounts.load(tx),
+        tree=standing.load(tx),
         lines=waiting,
         oldest=Lines(_reader(tx)).oldest,
         running=[_run(each, pools, now.timestamp()) for each in running],
@@ -119,7 +119,7 @@ def make(tx: Transaction, now: datetime, slots: int, horizon: int = foresight.HO
         serial=frozenset(device for device, pace in runnable.items() if pace == "real"),
         closed=frozenset(device for device, _ in waiting if device not in runnable),
         held=frozenset(
-            (device, accounts.label(pools[device], project))
+            (device, standing.label(pools[device], project))
             for (device, project), hold in held.items()
             if hold.kind not in _FORESEEN
         ),
@@ -134,7 +134,7 @@ def make(tx: Transaction, now: datetime, slots: int, horizon: int = foresight.HO
         at=now,
         pools=pools,
         course=foresight.look(scene, horizon),
-        standings=_standings(lanes, accounts.usages(tx), held, now.timestamp(), scene.tree.rules.half_life),
+        standings=_standings(lanes, standing.usages(tx), held, now.timestamp(), scene.tree.rules.half_life),
         held=held,
         following=following,
         closed=frozenset(pools) - runnable.keys(),
@@ -162,7 +162,7 @@ def _lines(lanes: Iterable[Lane]) -> dict[Key, Line]:
         way = [lane]
         while way[0].parent_id:
             way.insert(0, known[lane.device_id, way[0].parent_id])
-        names = tuple(accounts.label(lane.pool, node.node_id) for node in way)
+        names = tuple(standing.label(lane.pool, node.node_id) for node in way)
         weights = tuple(node.weight for node in way[1:])
         found[lane.device_id, names[-1]] = Line(names, weights, lane.queued, max(0.0, lane.seconds))
     return found
@@ -185,7 +185,7 @@ def _reader(tx: Transaction) -> Callable[[Key, int], Sequence[Job]]:
 def _run(running: Running, pools: Mapping[str, str], moment: float) -> Run:
     """Return a job that runs; one that should have ended ends now."""
     device, started = running.device_id, running.started.timestamp()
-    project = accounts.label(pools.get(device, ""), running.project_id)
+    project = standing.label(pools.get(device, ""), running.project_id)
     job = _job(device, project, running.id, running.started, running.estimate)
     return Run(job, started, max(moment, started + job.cost))
 
@@ -200,7 +200,7 @@ def _caps(tx: Transaction, pools: Mapping[str, str]) -> list[Cap]:
     found = []
     for grant, level in grants.list_running_limits(tx):
         below = network.projects_below(tx, level, grant.node_id)
-        labels = frozenset(accounts.label(pools.get(grant.device_id, ""), project) for project in below)
+        labels = frozenset(standing.label(pools.get(grant.device_id, ""), project) for project in below)
         assert grant.limits.max_running is not None
         found.append(Cap(grant.device_id, labels, grant.limits.max_running))
     return found
@@ -211,7 +211,7 @@ def _kept(tx: Transaction, now: datetime, pools: Mapping[str, str]) -> list[Kept
     found = []
     for each in reservations.list_(tx, since=now):
         below = network.projects_below(tx, each.level, each.node_id)
-        labels = frozenset(accounts.label(pools.get(each.device_id, ""), project) for project in below)
+        labels = frozenset(standing.label(pools.get(each.device_id, ""), project) for project in below)
         times = (each.begins.timestamp(), each.ends.timestamp())
         found.append(Kept(each.device_id, labels, *times, alone=each.mode == "dedicated"))
     return found

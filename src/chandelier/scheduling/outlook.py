@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from chandelier.devices import DeviceId
-from chandelier.fairshare import accounts
+from chandelier.fairshare import standing
 from chandelier.scheduling import forecast
 from chandelier.scheduling.forecast import Forecast
 from chandelier.scheduling.foresight import Expected
@@ -35,7 +35,7 @@ class Outlook(msgspec.Struct, frozen=True):
 def next_of(seen: Forecast, device_id: str, project_ids: Collection[str]) -> Expected | None:
     """Return what is foretold of the job that goes first on a device among those of some projects, if anything."""
     label = seen.pools.get(device_id, "")
-    lines = {(device_id, accounts.label(label, project)) for project in project_ids}
+    lines = {(device_id, standing.label(label, project)) for project in project_ids}
     mine = (each for each in seen.course.expected.values() if each.line in lines and each.overall is not None)
     return min(mine, key=lambda each: each.overall or 0, default=None)
 

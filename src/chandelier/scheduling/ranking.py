@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from chandelier.fairshare import accounts
+from chandelier.fairshare import standing
 from chandelier.fairshare.rules import Allowed, Turn
 from chandelier.jobs import records
 from chandelier.jobs.records import JobId
@@ -48,7 +48,7 @@ def fair(tx: Transaction, now: datetime) -> Next | None:
         return gate(device, project) is None
 
     for kept in reserved:
-        if kept.device_id in free and accounts.waiting(tx, kept.device_id, kept.reservation.node_id).jobs:
+        if kept.device_id in free and standing.waiting(tx, kept.device_id, kept.reservation.node_id).jobs:
             following = _first(tx, {kept.device_id}, now, _among(kept, open_))
             if following is not None:
                 dedicated = kept.reservation.mode == "dedicated"
@@ -69,7 +69,7 @@ def _first(tx: Transaction, free: Collection[str], now: datetime, allowed: Allow
     def there(device: str, project: str) -> bool:
         return (device, project) not in taken and allowed(device, project)
 
-    while (choice := accounts.choose(tx, free, now, there)) is not None:
+    while (choice := standing.choose(tx, free, now, there)) is not None:
         if not occupancy.take(tx, choice.device):
             free.discard(choice.device)
             continue

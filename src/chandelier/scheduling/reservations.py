@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from chandelier import devices, errors
 from chandelier.devices import Device, DeviceId
-from chandelier.fairshare import accounts
+from chandelier.fairshare import standing
 from chandelier.jobs import counts
 from chandelier.scheduling import quotas
 from chandelier.scheduling.quotas import Span
@@ -305,7 +305,7 @@ def _spans(tx: Transaction, hub: Spot, around: Span) -> list[Span]:
 
 def _idle_since(tx: Transaction, kept: Reservation, now: datetime) -> datetime:
     """Return since when nothing of theirs waits, runs or ended there; `now` if something does."""
-    if kept.begins > now or accounts.waiting(tx, kept.device_id, kept.node_id).jobs:
+    if kept.begins > now or standing.waiting(tx, kept.device_id, kept.node_id).jobs:
         return now
     projects = network.projects_below(tx, kept.level, kept.node_id)
     if any(device == kept.device_id and project in projects for device, project in counts.running(tx)):
