@@ -169,6 +169,14 @@ def sqlite_town(sqlite_store: Store) -> Town:
     return factories.a_town(sqlite_store)
 
 
+@pytest.fixture
+def postgres_town(postgres_url: str, tmp_path: Path) -> Iterator[Town]:
+    """The usual people, places and devices on PostgreSQL."""
+    opened = open_store(postgres_url, tmp_path / "objects", SECRET)
+    yield factories.a_town(opened)
+    opened.close()
+
+
 def _copy(template: Path, folder: Path) -> str:
     shutil.copy(template, folder / "cloud.sqlite")
     return f"sqlite:///{folder / 'cloud.sqlite'}"

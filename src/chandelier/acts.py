@@ -159,7 +159,10 @@ def withdraw(tx: Transaction, by: By, spot: Spot, device: Device) -> None:
 
 def set_state(tx: Transaction, by: By, name: str, state: DeviceState, message: str) -> Device:
     """Bring a device into a state; as `devices.set_state`."""
-    return _conducted(tx, by, devices.get(tx, name), devices.set_state(tx, name, state, message))
+    before, after = devices.get(tx, name), devices.set_state(tx, name, state, message)
+    if after.conduct.starts and not before.conduct.starts:
+        accounts.wait_from(tx, after.id, by.now)
+    return _conducted(tx, by, before, after)
 
 
 def set_pace(tx: Transaction, by: By, name: str, pace: Pace, overhead: float | None) -> Device:

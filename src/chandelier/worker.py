@@ -123,9 +123,8 @@ class Worker:
         Args:
             alone: This is the only server of the database, so every lease that stands is a dead worker's.
         """
+        self._store.write(_recount)
         ended = self._store.write(lambda tx: claims.reap(tx, _now(), everything=alone))
-        if alone:
-            self._store.write(lambda tx: accounts.recount(tx, counts.queued(tx), _now()))
         if ended:
             _log.info("%d jobs of a worker that is gone wait again", ended)
         for news in self._news:
@@ -432,6 +431,14 @@ def _as_refusal(reply: tasks.Reply) -> tasks.Refused:
     if isinstance(reply, tasks.Refused):
         return reply
     return tasks.Refused(8021, "The simulator answered something else than was asked.")
+
+
+def _recount(tx: Transaction) -> None:
+    """Count what waits: a database may be from before there were accounts."""
+    accounts.alone(tx)
+    wrong = accounts.recount(tx, counts.queued(tx), _now())
+    if wrong:
+        _log.info("What waits was counted anew: %d places in the queue were wrong", wrong)
 
 
 def _now() -> datetime:

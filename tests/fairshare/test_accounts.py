@@ -2,12 +2,14 @@
 """The fair-share tree in the database: counts, charges, and agreement with the tree in memory."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -21,11 +23,13 @@ from chandelier.formats import tasks
 from chandelier.jobs import counts, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
+from chandelier.scheduling import claims, ranking
+from chandelier.scheduling.claims import Claim
 from chandelier.store import Transaction
 from chandelier.tenancy import audit, grants, network
 from chandelier.tenancy.grants import Limits
 from chandelier.tenancy.network import Place
-from factories import NOW, Town, a_device_document, a_place, after, queued, reload
+from factories import NOW, Town, a_device_document, a_job, a_place, after, queued, reload
 
 EXPECTED = 0.5  # what the factories' programs are expected to take, s
 FINISHED = tasks.Finished(success=True, seconds=3.0, bytes=10, code=0, message="", experiments=1)
@@ -140,6 +144,73 @@ def test_a_recount_mends_what_is_wrong(town: Town) -> None:
     choice = town.store.read(partial(standing.choose, devices={town.device.id}, now=after(4)))
     assert choice is not None
     assert choice.project == jobs[0].project_id
+
+
+@pytest.mark.parametrize("end", ["cancelled", "settled", "lost"])
+def test_jobs_from_before_there_were_accounts_end_and_start(town: Town, end: str) -> None:
+    """As after an upgrade: one runs and was never charged, one waits and was never counted."""
+    first, second = queued(town), queued(town)
+    first = begin(town, first, after(1))
+    town.store.write(lambda tx: [tx.execute(sa.text(f"DELETE FROM fair_{name}")) for name in ("lanes", "accounts")])
+    if end == "cancelled":
+        town.store.write(partial(outcomes.cancel, job=first, now=after(3)))
+    elif end == "settled":
+        town.store.write(partial(outcomes.settle, job=first, finished=FINISHED, result="result", now=after(3)))
+    else:
+        town.store.write(lambda tx: claims.reap(tx, after(3)))
+    town.store.write(lambda tx: accounts.recount(tx, counts.queued(tx), after(4)))
+    claim = town.store.write(lambda tx: claims.claim_run(tx, ranking.fair, "worker", after(5)))
+
+    assert claim is not None
+    assert claim.job.id == (first.id if end == "lost" else second.id)
+
+
+def test_workers_do_not_wait_for_each_other_in_circles(postgres_town: Town) -> None:
+    """Several that end jobs and begin others at once, in two projects on two devices."""
+    town = postgres_town
+
+    def fill(tx: Transaction) -> None:
+        for number in range(10):
+            for place, who in ((town.home, town.ann), (town.annex, town.bob)):
+                for device in (town.device,) if place is town.home else (town.device, town.hidden):
+                    a_job(tx, town, State.QUEUED, place=place, who=who, device=device, now=after(number))
+
+    def deadlocks() -> int:
+        query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        return int(town.store.read(lambda tx: tx.execute(sa.text(query)).scalar_one()))
+
+    def work(name: str) -> int:
+        done, claim = 0, town.store.write(lambda tx: claims.claim_run(tx, ranking.fair, name, after(100)))
+        while claim is not None:
+
+            def write(tx: Transaction, held: Claim = claim) -> Claim | None:
+                claims.hold(tx, held)
+                outcomes.settle(tx, held.job, FINISHED, held.token, after(110))
+                claims.release(tx, held)
+                return claims.claim_run(tx, ranking.fair, name, after(120))
+
+            claim = town.store.write(write)
+            done += 1
+        return done
+
+    town.store.write(fill)
+    before = deadlocks()
+    with ThreadPoolExecutor(4) as threads:
+        done = sum(threads.map(work, ("one", "two", "three", "four")))
+
+    assert done == 30
+    assert deadlocks() == before
+
+
+def test_a_pause_is_not_waiting(town: Town) -> None:
+    """Who waited while a device started nothing is not late when it goes on."""
+    queued(town)
+    by = audit.By("root", after(10))
+    town.store.write(lambda tx: acts.set_state(tx, by, "device", "paused", ""))
+    later = audit.By("root", after(3 * 3600))
+    town.store.write(lambda tx: acts.set_state(tx, later, "device", "active", ""))
+
+    assert {lane.since for lane in town.store.read(standing.lanes)} == {after(3 * 3600).timestamp()}
 
 
 def test_another_half_life_counts_from_now_on(town: Town) -> None:

@@ -60,7 +60,9 @@ _LEAST_OTHER: Final = sa.select(sa.func.min(_lanes.key)).where(
     _lanes.node_id != sa.bindparam("node"),
 )
 _WEIGHTS: Final = sa.select(sa.func.sum(_lanes.weight)).where(
-    _lanes.device_id == sa.bindparam("device"), _lanes.parent_id == sa.bindparam("parent")
+    _lanes.device_id == sa.bindparam("device"),
+    _lanes.parent_id == sa.bindparam("parent"),
+    sa.or_(_lanes.queued > standing.NONE, _lanes.node_id.not_in(network.GONE)),
 )
 _ELSEWHERE: Final = sa.select(_lanes.node_id).where(
     _lanes.node_id.in_(standing.WAY),
@@ -68,6 +70,14 @@ _ELSEWHERE: Final = sa.select(_lanes.node_id).where(
     _lanes.device_id != sa.bindparam("device"),
     _lanes.queued > standing.NONE,
 )
+
+
+def alone(tx: Transaction) -> None:
+    """Let no other transaction move jobs until this one ends; to be called before any row is locked.
+
+    Whoever moves a job changes the same few rows at the top of the tree, and would wait for others in another order.
+    """
+    tx.alone("fairshare")
 
 
 def set_rules(tx: Transaction, policy: Rules, now: datetime) -> None:
@@ -131,7 +141,7 @@ def start(
     way = _way(tx, device_id, project_id)
     found = _moved(tx, device_id, way, -1, -seconds)
     cost = rules.cost(seconds)
-    policy, new = _charge(tx, way, cost, now)
+    policy, new = _charge(tx, device_id, way, cost, now)
     if turn == "due":
         for parent, node in itertools.pairwise(way):
             reached = max(found[parent].reached, found[node].key) if found[parent].queued else rules.UNUSED
@@ -144,10 +154,10 @@ def start(
 
 
 def correct(tx: Transaction, device_id: DeviceId, project_id: ProjectId, difference: float, began: datetime) -> None:
-    """Charge a project more, or less, for a job that began at a moment."""
+    """Charge a project more, or less, for a job that began at a moment; one from before there were accounts too."""
     if difference:
         way = _way(tx, device_id, project_id)
-        policy, new = _charge(tx, way, difference, began)
+        policy, new = _charge(tx, device_id, way, difference, began)
         _write_lanes(tx, _active(tx, way), new, policy)
 
 
@@ -179,8 +189,14 @@ def reweigh(tx: Transaction, now: datetime) -> None:
             _write_lanes(tx, [changed], used, policy)
 
 
+def wait_from(tx: Transaction, device_id: DeviceId, now: datetime) -> None:
+    """Let everybody wait from now on for a device that starts jobs again: until now nobody could get anything."""
+    waiting = (_lanes.device_id == device_id, _lanes.queued > standing.NONE)
+    tx.execute(sa.update(tables.lanes).where(*waiting).values(since=now.timestamp()))
+
+
 def recount(tx: Transaction, waiting: Mapping[tuple[DeviceId, ProjectId], Work], now: datetime) -> int:
-    """Set what waits to what was counted; charges stay as they are.
+    """Set what waits to what was counted, `alone`; charges stay as they are.
 
     Returns:
         How many lanes were wrong.
@@ -250,7 +266,8 @@ def _standing(tx: Transaction, pool: str, nodes: Sequence[str]) -> tuple[Rules, 
     """Return the policy and what nodes have used, locked where several may charge them at once."""
     query = standing.OF_WAY.with_for_update(of=tables.accounts) if tx.skips_locked else standing.OF_WAY
     rows = tx.execute(query, {"pool": pool, "way": list(nodes)}).all()
-    return standing.policy_in(rows[0]), {row.node_id: Usage(row.value, row.at) for row in rows}
+    policy = standing.policy_in(rows[0]) if rows else standing.policy(tx)
+    return policy, {row.node_id: Usage(row.value, row.at) for row in rows}
 
 
 def _is_above(lane: Lane, below: Lane) -> bool:
@@ -278,9 +295,14 @@ def _competition(tx: Transaction, lane: Lane, above: Lane | None, policy: Rules)
     return max(least, above.reached), float(tx.execute(_WEIGHTS, values).scalar_one())
 
 
-def _charge(tx: Transaction, way: tuple[str, ...], cost: float, moment: datetime) -> tuple[Rules, dict[str, Usage]]:
+def _charge(
+    tx: Transaction, device_id: DeviceId, way: tuple[str, ...], cost: float, moment: datetime
+) -> tuple[Rules, dict[str, Usage]]:
     """Charge a project and all above it as of a moment; return the policy, and what they have used now."""
     policy, known = _standing(tx, way[0], way)
+    if len(known) < len(way):
+        _add_lanes(tx, device_id, way, moment)
+        policy, known = _standing(tx, way[0], way)
     stamp = moment.timestamp()
     new = {node: rules.charged(usage, cost, stamp, policy.half_life) for node, usage in known.items()}
     _write_usage(tx, way[0], new)

@@ -34,6 +34,8 @@ Kind = Literal["q-object", "q-object-external-storage", "qasm"]
 
 
 _TICK: Final = timedelta(milliseconds=1)
+#: Moves to these change what waits, or what was used.
+_ACCOUNTED: Final = frozenset({State.QUEUED, State.RUNNING}) | lifecycle.FINAL
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -242,6 +244,8 @@ def advance(
     Raises:
         errors.Conflict: The job is not in a state from which it may go to the first step (or it does not exist).
     """
+    if steps[-1] in _ACCOUNTED:
+        accounts.alone(tx)
     facts = facts | {"state": steps[-1]}
     ends = steps[-1] in lifecycle.FINAL
     if ends:

@@ -15,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chandelier import devices, errors
+from chandelier.fairshare import accounts
 from chandelier.formats import tasks
 from chandelier.jobs import counts, lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
@@ -114,6 +115,7 @@ def _end_turn(tx: Transaction, user_id: UserId, now: datetime) -> None:
 
 def claim_run(tx: Transaction, ranking: Ranking, holder: str, now: datetime) -> Claim | None:
     """Take the job that goes next and begin to run it."""
+    accounts.alone(tx)
     following = ranking(tx, now)
     if following is None:
         return None
@@ -142,6 +144,7 @@ def hold(tx: Transaction, claim: Claim) -> None:
     Raises:
         LeaseLost: It is not.
     """
+    accounts.alone(tx)
     token = tx.execute(_HOLDING, {"job": claim.job.id}).scalar()
     if token != claim.token:
         raise LeaseLost(claim.job.id)
@@ -172,7 +175,7 @@ def give_back(tx: Transaction, claim: Claim, now: datetime, *, died: bool) -> No
     if died:
         records.count_death(tx, job.id)
     if died and job.deaths + 1 >= MAX_DEATHS:
-        outcomes.refused(tx, job, _given_up(job.deaths + 1), now, ours=True)
+        outcomes.refused(tx, job, _given_up(job.deaths + 1), now)
     else:
         outcomes.requeue(tx, job, now)
     _drop(tx, claim.job.id, claim.token)
@@ -199,6 +202,7 @@ def reap(tx: Transaction, now: datetime, *, everything: bool = False) -> int:
     Returns:
         How many leases were ended.
     """
+    accounts.alone(tx)
     query = sa.select(_leases.c.job_id, _leases.c.token)
     rows = tx.execute(query if everything else query.where(_leases.c.expires < now)).all()
     for job_id, token in rows:

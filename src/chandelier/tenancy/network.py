@@ -145,6 +145,10 @@ class Spot(msgspec.Struct, frozen=True):
         return any(node.deleted is not None for node in self.way)
 
 
+#: The ids of what was deleted.
+GONE: Final = sa.union_all(
+    *(sa.select(each.c.id).where(each.c.deleted.is_not(None)) for each in (_hubs, _groups, _projects))
+)
 _PLACE: Final = [table.c[name] for table in (_hubs, _groups, _projects) for name in _NODE_COLUMNS]
 _TREE: Final = _projects.join(_groups, _groups.c.id == _projects.c.group_id).join(_hubs, _hubs.c.id == _groups.c.hub_id)
 _EXISTS: Final = (_hubs.c.deleted.is_(None), _groups.c.deleted.is_(None), _projects.c.deleted.is_(None))
