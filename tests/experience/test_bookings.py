@@ -14,7 +14,7 @@ from chandelier.devices import Device
 from chandelier.jobs.lifecycle import State
 from chandelier.scheduling import quotas, reservations
 from chandelier.scheduling.reservations import Reservation, Terms, Wanted
-from chandelier.tenancy import audit, grants
+from chandelier.tenancy import audit, grants, members
 from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Place, Spot
 from factories import NOW, after
@@ -195,16 +195,32 @@ def test_a_class_finds_its_lab(hub: Campus) -> None:
     assert "hubInfo" not in known
 
 
-def test_the_time_must_be_free(hub: Campus) -> None:
-    """Whose it is is told within the hub, and to nobody else."""
-    hub.booked("campus", "club", begins=1, hours=2)
+@pytest.mark.parametrize(
+    ("who", "whose", "told"),
+    [
+        ("gil", ("campus", "club"), False),
+        ("gil", ("campus",), False),
+        ("gil", ("campus", "lab", "one"), True),
+        ("hue", ("campus", "club"), True),
+        ("root", ("campus", "club"), True),
+    ],
+)
+def test_the_time_must_be_free(hub: Campus, who: str, whose: tuple[str, ...], told: bool) -> None:
+    """Whose it is is told to who administers that node, and to nobody else."""
+    made = hub.booked(*whose, begins=1, hours=2)
     taken = {"initialDate": soon(2), "endDate": soon(4)}
 
-    refusal = desks.error(hub.desk.ask("POST", LAB + BOOKINGS, "gil", json=taken), 409, 3111)
-    assert "campus/club" in refusal["message"]
-    place = hub.desk.town.annex
-    elsewhere = f"/Network/{place.hub.name}{BOOKINGS}"
-    refusal = desks.error(hub.desk.ask("POST", elsewhere, "root", json=taken), 409, 3111)
+    refusal = desks.error(hub.desk.ask("POST", LAB + BOOKINGS, who, json=taken), 409, 3111)
+    assert (made in refusal["message"], f"for {'/'.join(whose)} " in refusal["message"]) == (told, told)
+    assert "is reserved from" in refusal["message"]
+
+
+def test_another_hub_learns_the_time_alone(hub: Campus) -> None:
+    """Whoever administers it."""
+    hub.booked("campus", "club", begins=1, hours=2)
+    place, taken = hub.desk.town.annex, {"initialDate": soon(2), "endDate": soon(4)}
+    hub.desk.store.write(lambda tx: members.add(tx, Spot(place.hub), "eve@example.org", NOW))
+    refusal = desks.error(hub.desk.ask("POST", f"/Network/{place.hub.name}{BOOKINGS}", "eve", json=taken), 409, 3111)
     assert "club" not in refusal["message"]
 
 

@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chandelier import errors
+from chandelier import devices, errors
+from chandelier.devices import Device
 from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
-from chandelier.scheduling import claims, holds, quotas, ranking, reservations
+from chandelier.scheduling import claims, forecast, holds, quotas, ranking, reservations
 from chandelier.scheduling.claims import Claim
-from chandelier.scheduling.reservations import Mode, Reservation, Terms, Wanted
+from chandelier.scheduling.reservations import Known, Mode, Reservation, Terms, Wanted
 from chandelier.store import Transaction
-from chandelier.tenancy import audit, grants, network
+from chandelier.tenancy import allowances, audit, grants, network
 from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Place, Spot
-from factories import NOW, Town, a_job, after
+from factories import NOW, Town, a_device_document, a_job, after
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -38,10 +39,12 @@ def reserved(
     *,
     made: float = 0.0,
     terms: Terms = TERMS,
+    device: Device | None = None,
+    known: Known = reservations.nobodys,
 ) -> Reservation:
-    """Reserve the device from and to some seconds after the beginning."""
+    """Reserve the device, or another, from and to some seconds after the beginning."""
     by, wanted = By("root", after(made)), Wanted(mode, after(begins), after(ends))
-    return town.store.write(lambda tx: reservations.add(tx, by, spot, town.device, wanted, terms))
+    return town.store.write(lambda tx: reservations.add(tx, by, spot, device or town.device, wanted, terms, known))
 
 
 def cancelled(town: Town, kept: Reservation, moment: float) -> Reservation:
@@ -142,6 +145,54 @@ def test_other_devices_are_not_kept(town: Town) -> None:
     assert order(town, 11, 2) == [mine.id, elsewhere.id]
 
 
+def test_two_reservations_share_the_slots_fairly(town: Town) -> None:
+    """However many jobs wait in the one that began first."""
+    reserved(town, town.home.spot, 10, 1000, "priority")
+    reserved(town, town.annex.spot, 11, 1000, device=town.hidden)
+    crowd = [job(town, town.home, at / 10) for at in range(30)]
+    other = job(town, town.annex, 9, device=town.hidden)
+
+    assert order(town, 20, 3) == [crowd[0].id, other.id, crowd[1].id]
+
+
+def test_a_reservation_leaves_the_others_their_turns(town: Town) -> None:
+    """Its jobs go first until more of them run than of those on other devices; alone it may have every slot."""
+    reserved(town, town.annex.spot, 10, 1000, "priority")
+    mine = [job(town, town.annex, at / 10) for at in range(6)]
+    behind = job(town, town.home, 0)
+    other = [job(town, town.home, 2 + at, device=town.hidden) for at in range(2)]
+    foretold = town.store.read(lambda tx: forecast.make(tx, after(11), slots=4)).course.expected
+    first = {name for name, each in foretold.items() if each.start == after(11).timestamp()}
+    found = order(town, 11, 10)
+
+    turns = [mine[0], other[0], mine[1], other[1], *mine[2:], behind]
+    assert found == [*(each.id for each in turns), None]
+    assert first == set(found[:4])
+
+
+def test_a_reserved_machine_always_goes_first(town: Town) -> None:
+    """At its own pace it takes one slot at most, so nobody needs a turn before it."""
+    machine = devices.install(town.store, a_device_document("machine", simulator=False), NOW, NOW)
+    town.store.write(lambda tx: grants.allow(tx, town.annex, [machine.id], NOW))
+    town.store.write(lambda tx: devices.set_pace(tx, "machine", "real"))
+    reserved(town, town.annex.spot, 10, 1000, "priority")
+    reserved(town, town.annex.spot, 10, 1000, "priority", device=machine)
+    mine = [job(town, town.annex, 0), job(town, town.annex, 1, device=machine), job(town, town.annex, 2)]
+    other = job(town, town.home, 0, device=town.hidden)
+
+    assert order(town, 11, 5) == [mine[0].id, mine[1].id, other.id, mine[2].id, None]
+
+
+def test_whom_a_limit_of_theirs_lets_go_on_waits_no_longer_than_others(town: Town) -> None:
+    """Where who has reserved may not start more, the device is as any other."""
+    town.store.write(lambda tx: grants.grant(tx, town.annex.spot, town.device, 1, grants.Limits(max_running=1), NOW))
+    reserved(town, town.annex.spot, 10, 1000, "priority")
+    mine, _ = job(town, town.annex, 0), job(town, town.annex, 1)
+    here, there = job(town, town.home, 2), job(town, town.home, 3, device=town.hidden)
+
+    assert order(town, 11, 4) == [mine.id, here.id, there.id, None]
+
+
 def test_a_group_shares_its_time_fairly(town: Town) -> None:
     """Of two projects in it the one goes next that has had less."""
     reserved(town, Spot(town.annex.hub, town.annex.group), 10, 1000, "priority")
@@ -228,6 +279,26 @@ def test_work_keeps_it(town: Town) -> None:
     assert given_up(town, 5900) == 1
 
 
+@pytest.mark.parametrize(("state", "expected"), [(State.QUEUED, 1), (State.VALIDATING, 0), (State.RUNNING, 0)])
+def test_what_device_time_that_is_used_up_holds_does_not_keep_it(town: Town, state: State, expected: int) -> None:
+    """The device would idle for whom nothing can start; a job that is checked or runs is use."""
+    reserved(town, town.annex.spot, 0, 9 * HOUR)
+    town.store.write(lambda tx: allowances.set_(tx, By("root", NOW), town.annex.spot, None, 0))
+    town.store.write(lambda tx: a_job(tx, town, state, place=town.annex, who=town.bob))
+
+    assert given_up(town, 1000) == expected
+
+
+def test_who_waits_for_their_own_jobs_keeps_it(town: Town) -> None:
+    """A limit of jobs at once is no reason to give up: one of them runs."""
+    town.store.write(lambda tx: grants.grant(tx, town.annex.spot, town.device, 1, grants.Limits(max_running=1), NOW))
+    reserved(town, town.annex.spot, 0, 9 * HOUR)
+    jobs = [job(town, town.annex, at) for at in (0, 1)]
+
+    assert order(town, 2, 2) == [jobs[0].id, None]
+    assert given_up(town, 1000) == 0
+
+
 def test_work_elsewhere_does_not_keep_it(town: Town) -> None:
     """Nor that of others."""
     reserved(town, town.annex.spot, 10, 9 * HOUR)
@@ -304,20 +375,19 @@ def test_a_device_must_be_theirs(town: Town) -> None:
 
 
 def test_two_do_not_overlap(town: Town) -> None:
-    """One may begin when the other ends; whose it is is told within the hub alone."""
+    """One may begin when the other ends; whose it is is told to who may know it alone."""
     kept = reserved(town, town.annex.spot, HOUR, 2 * HOUR)
     reserved(town, town.home.spot, 2 * HOUR, 3 * HOUR)
     reserved(town, town.home.spot, 0, HOUR)
 
     with pytest.raises(errors.Conflict) as outside:
-        reserved(town, town.home.spot, 1.5 * HOUR, 1.6 * HOUR)
-    assert "annex" not in outside.value.message
-    assert kept.id not in outside.value.message
-    assert "2026-03-14 16:09 UTC to 2026-03-14 17:09 UTC" in outside.value.message
+        reserved(town, Spot(town.annex.hub), 1.5 * HOUR, 1.6 * HOUR)
+    times = "from 2026-03-14 16:09 UTC to 2026-03-14 17:09 UTC"
+    assert outside.value.message == f"device is reserved {times}. Choose another time."
     with pytest.raises(errors.Conflict) as inside:
-        reserved(town, Spot(town.annex.hub), 1.5 * HOUR, 1.6 * HOUR, "priority")
-    assert "annex/main/main" in inside.value.message
-    assert kept.id in inside.value.message
+        reserved(town, Spot(town.annex.hub), 1.5 * HOUR, 1.6 * HOUR, known=lambda whose: whose == town.annex.spot)
+    named = f"for annex/main/main (reservation {kept.id})"
+    assert inside.value.message == f"device is reserved {times} {named}. Choose another time."
 
 
 def test_of_two_at_once_one_gets_it(town: Town) -> None:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Device time that a hub, group or project may use: beyond it jobs wait, nothing is cancelled, and it is said why."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
+from sqlalchemy import Engine, event
 
 from chandelier import devices, errors
 from chandelier.devices import Device
@@ -14,7 +17,7 @@ from chandelier.jobs.records import Job
 from chandelier.scheduling import claims, holds, limits, ranking
 from chandelier.scheduling.holds import Hold
 from chandelier.store import Transaction
-from chandelier.tenancy import allowances, network
+from chandelier.tenancy import allowances, grants, network
 from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Place, ProjectId, Spot
 from factories import NOW, SUMMARY, Town, a_job, after, queued, reload
@@ -203,3 +206,62 @@ def test_a_cancelled_job_counts_for_what_it_ran(town: Town) -> None:
 
     assert hold(town) is not None
     assert ProjectId(town.home.project.id) in town.store.read(lambda tx: limits.spent(tx, NOW))[0].project_ids
+
+
+def many(town: Town, count: int) -> list[Place]:
+    """Return projects with a job each and nothing that they may use."""
+
+    def work(tx: Transaction) -> list[Place]:
+        found = []
+        for number in range(count):
+            made = network.add_project(tx, town.home.group, f"p{number}", NOW)
+            found.append(Place(town.home.hub, town.home.group, made))
+            grants.allow(tx, found[-1], [town.device.id], NOW)
+            allowances.set_(tx, BY, found[-1].spot, None, 0)
+            a_job(tx, town, State.QUEUED, place=found[-1], now=after(number))
+        return found
+
+    return town.store.write(work)
+
+
+def statements(work: Callable[[], object]) -> int:
+    """Return how many statements something runs."""
+    run: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        run.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        work()
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    return len(run)
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_who_is_held_makes_no_dispatch_slow(town: Town, count: int) -> None:
+    """Choosing runs as many statements, however many projects have used up their time."""
+    many(town, count)
+    free = town.store.write(lambda tx: a_job(tx, town, State.QUEUED, now=after(100)))
+
+    def choose(tx: Transaction) -> None:
+        found = ranking.fair(tx, after(101))
+        assert found is not None
+        assert found.job_id == free.id
+
+    assert statements(lambda: town.store.read(choose)) <= 16
+
+
+def test_when_a_limit_frees_is_looked_up_once(town: Town) -> None:
+    """Not for each project that it holds."""
+    places = many(town, 3)
+    for each in places:
+        town.store.write(partial(allowances.remove, by=BY, spot=each.spot, device=None))
+    limit(town, Spot(town.home.hub), 0)
+
+    def look(tx: Transaction) -> list[int]:
+        gate = holds.at(tx, NOW)
+        return [statements(partial(gate, town.device.id, each.project_id)) for each in places]
+
+    assert town.store.read(look) == [1, 0, 0]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -45,26 +45,7 @@ def opened(data: Path | None) -> "Iterator[Store]":
 
 def write(store: "Store", work: "Callable[[Transaction], T]", *, dry_run: bool) -> T:
     """Run `work` in a transaction and return its result; of a dry run nothing stays but that."""
-    if not dry_run:
-        return store.write(work)
-
-    def rehearse(tx: "Transaction") -> NoReturn:
-        raise _RehearsedError(work(tx))
-
-    try:
-        store.write(rehearse)
-    except _RehearsedError as ended:
-        result: T = ended.result
-        return result
-    raise AssertionError("A rehearsal always ends by its error.")
-
-
-class _RehearsedError(Exception):
-    """Ends a dry run, so that its transaction is taken back."""
-
-    def __init__(self, result: Any) -> None:
-        super().__init__()
-        self.result = result
+    return store.rehearse(work) if dry_run else store.write(work)
 
 
 def by() -> "By":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from chandelier import errors
-from chandelier.cli import effects, folder, limits, output, paths, queue, shares
+from chandelier.cli import effects, folder, limits, output, paths, shares
 
 if TYPE_CHECKING:
     from chandelier.acts import Terms
@@ -79,20 +79,24 @@ def grant_set(
     A hub's devices can be granted to its groups, a group's to its projects. What a project may do is the least of what
     is allowed on the way down.
     """
+    from chandelier import devices
+    from chandelier.scheduling import outlook
     from chandelier.tenancy.grants import Limits
 
     pulses = None if open_pulse is None else open_pulse is Switch.ON
     wanted = Limits(max_shots, max_experiments, pulses, pulse_qubits, pulse_channels, max_running, max_pending)
-    slots = folder.settings(data).runners
+    slots = folder.settings(data).runners if dry_run else None
 
-    def work(tx: "Transaction") -> "tuple[_Outcome, shares.Foreseen]":
-        spot, change = paths.get(tx, path), _Change(share, wanted, forget=no_limits)
-        ahead = queue.outlook(tx, slots, spot.above) if dry_run else []
-        done = _set(tx, store, spot, device, change, above=above)
-        return done, shares.foreseen(tx, slots, spot.above, ahead)
+    def work(tx: "Transaction") -> tuple[_Outcome, outlook.Comparison]:
+        spot, given = paths.get(tx, path), devices.get(tx, device)
+
+        def act() -> _Outcome:
+            return _set(tx, store, spot, given, _Change(share, wanted, forget=no_limits), above=above)
+
+        return outlook.compare(tx, folder.now(), slots, spot.above, given, act)
 
     with folder.opened(data) as store:
-        done, ahead = folder.write(store, work, dry_run=dry_run)
+        done, compared = folder.write(store, work, dry_run=dry_run)
     last = done.steps[-1]
     document = {"path": last["path"], "device": device} | (last["after"] or {})
     document |= {"changes": done.steps, "remarks": done.remarks} | done.jobs
@@ -100,12 +104,12 @@ def grant_set(
     shares.report(
         document,
         "\n".join(told),
-        done.change,
+        (compared.before, compared.after),
         dry_run,
         as_json=as_json,
         hint="\n".join(f"Note: {remark}" for remark in done.remarks),
         effects=[effects.told_jobs(done.jobs)],
-        ahead=ahead,
+        ahead=compared.queue,
     )
 
 
@@ -201,10 +205,9 @@ def grant_show(
 
 
 class _Outcome(NamedTuple):
-    """What came of a grant: each place where something changed, the shares before and after, and what to know of it."""
+    """What came of a grant: each place where something changed, and what to know of it."""
 
     steps: list[dict[str, Any]]
-    change: shares.Change
     remarks: list[str]
     jobs: dict[str, int]
 
@@ -227,23 +230,24 @@ class _Change(NamedTuple):
         return self.share, _changed(known.limits, self.limits)
 
 
-def _set(tx: "Transaction", store: "Store", spot: "Spot", name: str, change: _Change, *, above: bool) -> _Outcome:
+def _set(
+    tx: "Transaction", store: "Store", spot: "Spot", device: "Device", change: _Change, *, above: bool
+) -> _Outcome:
     """Grant a device, and with `above` to those above that lack it; tell what changed, the highest first."""
-    from chandelier import acts, devices
+    from chandelier import acts
     from chandelier.tenancy import grants
 
-    device = devices.get(tx, name)
     over = spot.above
     steps: list[dict[str, Any]] = []
     if over is not None and grants.find(tx, over.node.id, device.id) is None:
         if not above:
             raise errors.NotFound(
-                f"{over.path} has no device {name!r} to give to {spot.path}. Grant it there first, or add --above.",
+                f"{over.path} has no device {device.name!r} to give to {spot.path}. "
+                "Grant it there first, or add --above.",
                 3100,
             )
-        steps = _set(tx, store, over, name, _Change(None, grants.Limits()), above=True).steps
-    before = shares.of(tx, over, device)
-    step: dict[str, Any] = {"path": spot.path, "device": name}
+        steps = _set(tx, store, over, device, _Change(None, grants.Limits()), above=True).steps
+    step: dict[str, Any] = {"path": spot.path, "device": device.name}
 
     def terms(known: "Grant | None") -> "Terms":
         step["before"] = None if known is None else _facts(known)
@@ -252,9 +256,7 @@ def _set(tx: "Transaction", store: "Store", spot: "Spot", name: str, change: _Ch
     step["after"] = _facts(acts.grant(tx, folder.by(), spot, device, terms))
     concerned = effects.of(tx, spot, device)
     jobs = {key: concerned[key] for key in ("jobs_waiting", "jobs_running")}
-    return _Outcome(
-        [*steps, step], (before, shares.of(tx, over, device)), limits.remarks(tx, store, spot, device), jobs
-    )
+    return _Outcome([*steps, step], limits.remarks(tx, store, spot, device), jobs)
 
 
 def _told(step: Mapping[str, Any]) -> str:

@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue from the shell: who waits for a device, who goes next, and why a job waits."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chandelier.cli import folder, output, paths
+from chandelier.cli import folder, output
 
 if TYPE_CHECKING:
     from chandelier.devices import Device
     from chandelier.scheduling.explanation import Explanation
     from chandelier.scheduling.forecast import Forecast, Standing
-    from chandelier.scheduling.outlook import Outlook
+    from chandelier.scheduling.outlook import NextChange
     from chandelier.store import Transaction
-    from chandelier.tenancy.network import Spot
 
 app = typer.Typer(help="The queue: who goes next, and why a job waits.", no_args_is_help=True)
 
@@ -81,32 +79,12 @@ def queue_show(
         typer.echo(f"Reserved for {kept['path']} ({kept['mode']}) from {kept['begins']} to {kept['ends']}")
 
 
-def outlook(tx: "Transaction", slots: int, above: "Spot | None") -> "list[Outlook]":
-    """Return what lies ahead of all that is in a hub or group, or of the hubs."""
-    from chandelier.scheduling import outlook as outlooks
+def changed(row: "NextChange") -> dict[str, Any]:
+    """Return how the place and start of somebody's next job on a device change."""
+    import msgspec
 
-    return outlooks.look(tx, folder.now(), slots, paths.inside(tx, above))
-
-
-def changes(tx: "Transaction", before: "Sequence[Outlook]", after: "Sequence[Outlook]") -> list[dict[str, Any]]:
-    """Return how the places and starts of each one's next job change, by device."""
-    from chandelier import devices
-
-    new = {(each.device_id, each.path): each for each in after}
-    rows = []
-    for old in before:
-        then = new.get((old.device_id, old.path))
-        rows.append(
-            {
-                "path": old.path,
-                "device": devices.get_by_id(tx, old.device_id).name,
-                "place_before": old.place,
-                "place_after": None if then is None else then.place,
-                "start_before": _moment(old.start),
-                "start_after": None if then is None else _moment(then.start),
-            }
-        )
-    return rows
+    starts = {"start_before": _moment(row.start_before), "start_after": _moment(row.start_after)}
+    return msgspec.structs.asdict(row) | starts
 
 
 def _queue(tx: "Transaction", device: "Device", seen: "Forecast") -> dict[str, Any]:

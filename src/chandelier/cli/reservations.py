@@ -73,7 +73,7 @@ def reservation_add(
 
     def work(tx: "Transaction") -> dict[str, Any]:
         spot = paths.get(tx, path)
-        made = reservations.add(tx, by, spot, devices.get(tx, device), wanted, terms)
+        made = reservations.add(tx, by, spot, devices.get(tx, device), wanted, terms, known=lambda _: True)
         rest = reservations.left(tx, spot, made.span, terms)
         return _facts(tx, made) | {"left_hours": round(rest / 3600, 2)}
 

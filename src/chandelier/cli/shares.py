@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shares from the shell: how much of the devices' time each hub, group and project is due."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -10,7 +10,7 @@ from chandelier.cli import folder, output, paths, queue
 
 if TYPE_CHECKING:
     from chandelier.devices import Device
-    from chandelier.scheduling.outlook import Outlook
+    from chandelier.scheduling.outlook import NextChange
     from chandelier.store import Transaction
     from chandelier.tenancy.network import Spot
 
@@ -61,53 +61,40 @@ def share_set(
 ) -> None:
     """Give a hub, group or project another share; its siblings' percentages change with it."""
     from chandelier import acts
+    from chandelier.scheduling import outlook
 
-    slots = folder.settings(data).runners
+    slots = folder.settings(data).runners if dry_run else None
 
-    def work(tx: "Transaction") -> "tuple[Change, Foreseen]":
-        spot = paths.get(tx, path)
-        before, ahead = of(tx, spot.above), queue.outlook(tx, slots, spot.above) if dry_run else []
-        acts.change(tx, folder.by(), spot, priority=share)
-        return (before, of(tx, spot.above)), foreseen(tx, slots, spot.above, ahead)
+    def work(tx: "Transaction") -> outlook.Comparison:
+        spot, by = paths.get(tx, path), folder.by()
+
+        def act() -> object:
+            return acts.change(tx, by, spot, priority=share)
+
+        return outlook.compare(tx, by.now, slots, spot.above, None, act)[1]
 
     with folder.opened(data) as store:
-        done, ahead = folder.write(store, work, dry_run=dry_run)
-    document = {"path": path.strip("/"), "share": share}
-    report(document, f"{path} gets share {share}", done, dry_run, as_json=as_json, ahead=ahead)
+        done = folder.write(store, work, dry_run=dry_run)
+    document, change = {"path": path.strip("/"), "share": share}, (done.before, done.after)
+    report(document, f"{path} gets share {share}", change, dry_run, as_json=as_json, ahead=done.queue)
 
 
 #: Shares by path, before a change and after it.
 Change = tuple[Mapping[str, int], Mapping[str, int]]
-#: How the place and the start of the next job of each who has work change, by device.
-Foreseen = Sequence[Mapping[str, Any]]
-
-
-def foreseen(tx: "Transaction", slots: int, above: "Spot | None", before: "Sequence[Outlook]") -> Foreseen:
-    """Return what a change that was just made does to the queue, given what lay ahead before it."""
-    return queue.changes(tx, before, queue.outlook(tx, slots, above)) if before else []
 
 
 def of(tx: "Transaction", above: "Spot | None", device: "Device | None" = None) -> dict[str, int]:
     """Return the shares, by path, of what is in a hub or group; of a device's, those of who has it."""
-    from chandelier.tenancy import grants
+    from chandelier.scheduling import outlook
 
-    inside = paths.inside(tx, above)
-    if device is None:
-        return {spot.path: spot.node.priority for spot in inside}
-    granted = {
-        each.node_id: each
-        for each in grants.of_nodes(tx, [spot.node.id for spot in inside])
-        if each.device_id == device.id
-    }
-    return {spot.path: granted[spot.node.id].priority for spot in inside if spot.node.id in granted}
+    return outlook.shares(tx, above, device)
 
 
 def percentages(shares: Mapping[str, int]) -> dict[str, float]:
     """Return what each share is of their sum, in per cent."""
-    from chandelier.tenancy import rules
+    from chandelier.scheduling import outlook
 
-    whole = sum(shares.values())
-    return {path: rules.percent(share, whole) for path, share in shares.items()}
+    return outlook.percentages(shares)
 
 
 def report(
@@ -119,7 +106,7 @@ def report(
     as_json: bool,
     hint: str = "",
     effects: Iterable[str] = (),
-    ahead: Foreseen = (),
+    ahead: "Iterable[NextChange]" = (),
 ) -> None:
     """Tell what was done, or, after a dry run, what would become of every sibling's share and next job.
 
@@ -128,9 +115,9 @@ def report(
         hint: What to do next, or what else should be known.
         effects: What will happen to whom, told after a dry run.
     """
-    rows = _compared(change)
+    rows, moved = _compared(change), [queue.changed(each) for each in ahead]
     if as_json:
-        queued = {"queue": list(ahead)} if dry_run else {}
+        queued = {"queue": moved} if dry_run else {}
         output.show(dict(document) | {"dry_run": dry_run, "shares": rows} | queued, "", as_json=True)
         return
     if not dry_run:
@@ -139,9 +126,9 @@ def report(
     output.show_table(
         [{_HEADS[key]: _percent(key, value) for key, value in row.items()} for row in rows], as_json=False
     )
-    if ahead:
+    if moved:
         typer.echo("The next job of each who waits:")
-        output.show_table(ahead, as_json=False)
+        output.show_table(moved, as_json=False)
     told = "".join(f"\n  {effect}" for effect in effects)
     typer.echo(f"Nothing is changed. Without --dry-run: {sentence}{told}\n{hint if told else ''}".rstrip())
 
@@ -161,18 +148,11 @@ def _percent(key: str, value: Any) -> Any:
 
 
 def _compared(change: Change) -> list[dict[str, Any]]:
-    before, after = change
-    old, new = percentages(before), percentages(after)
-    return [
-        {
-            "path": path,
-            "share_before": before.get(path),
-            "percent_before": old.get(path),
-            "share_after": after.get(path),
-            "percent_after": new.get(path),
-        }
-        for path in dict.fromkeys([*before, *after])
-    ]
+    import msgspec
+
+    from chandelier.scheduling import outlook
+
+    return [msgspec.structs.asdict(row) for row in outlook.weighed(*change)]
 
 
 def _tree(

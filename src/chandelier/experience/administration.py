@@ -5,17 +5,19 @@ A handler here is given the node that the path names, by which time the caller i
 change something are given the transaction too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from chandelier import acts, devices, errors
+from chandelier.devices import Device
 from chandelier.experience import bodies, filters, hubdocuments, shelf
 from chandelier.experience.documents import Document
 from chandelier.experience.hubdocuments import Granted, Held
 from chandelier.gateway import Call, Json
+from chandelier.scheduling import outlook
 from chandelier.store import Transaction
 from chandelier.tenancy import audit, grants, members, network, rules
 from chandelier.tenancy.audit import By
@@ -117,6 +119,11 @@ def alter(tx: Transaction, call: Call, spot: Spot) -> Document:
     return hubdocuments.changed(msgspec.structs.replace(spot, **{spot.level: node}), siblings(tx, spot))
 
 
+def rehearse_alter(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Do as `alter` in a transaction that is taken back, and tell what it would change."""
+    return rehearsed(tx, call, spot, None, lambda: alter(tx, call, spot))
+
+
 def remove_group(tx: Transaction, call: Call, spot: Spot) -> Document:
     """Delete a group with its projects; their jobs stay. Source: protocol 13, `DELETE …/Groups/{group}`."""
     acts.remove(tx, by(call), spot)
@@ -129,6 +136,21 @@ def remove_project(tx: Transaction, call: Call, spot: Spot) -> Document:
     node = acts.remove(tx, by(call), spot)
     gone = hubdocuments.changed(msgspec.structs.replace(spot, project=node), around)
     return {"deleted": {name: value for name, value in gone.items() if not name.startswith("share")}}
+
+
+def rehearsed(tx: Transaction, call: Call, spot: Spot, device: Device | None, act: Callable[[], Document]) -> Document:
+    """Change a share, and tell what that does to the shares of its siblings and to the queue.
+
+    What hubs are due among each other is told to the operator of the installation alone, who alone can change it.
+
+    Args:
+        device: Of which the share is; None for the node's own.
+    """
+    if spot.level == "hub" and not call.principal.operator:
+        act()
+        return hubdocuments.rehearsal((), ())
+    _, seen = outlook.compare(tx, call.now, call.cloud.rules.runners, spot.above, device, act)
+    return hubdocuments.rehearsal(outlook.weighed(seen.before, seen.after), seen.queue)
 
 
 def by(call: Call) -> By:

@@ -21,6 +21,7 @@ from chandelier.scheduling.reservations import Mode, Reservation, Wanted
 from chandelier.store import Transaction
 from chandelier.tenancy import access, grants, members
 from chandelier.tenancy import network as places
+from chandelier.tenancy.access import Role
 from chandelier.tenancy.network import Place, Spot
 
 _LEVELS: Final = ("hub", "group", "project")
@@ -80,7 +81,11 @@ def add(tx: Transaction, call: Call, spot: Spot) -> Document:
     device = _device(tx, call, spot)
     begins = call.now if asked.initial_date is UNSET else _read(asked.initial_date, "initialDate")
     wanted = Wanted(asked.mode, begins, _read(asked.end_date, "endDate"))
-    made = reservations.add(tx, administration.by(call), spot, device, wanted, call.cloud.rules.terms)
+
+    def known(whose: Spot) -> bool:
+        return access.role_at(tx, call.principal, whose) >= Role.GROUP_ADMIN
+
+    made = reservations.add(tx, administration.by(call), spot, device, wanted, call.cloud.rules.terms, known)
     return _document(made, device, spot)
 
 

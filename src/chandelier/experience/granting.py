@@ -62,17 +62,19 @@ class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def grant(tx: Transaction, call: Call, spot: Spot) -> Document:
     """Give a node a device, or another share of it or other limits. Source: seed 001, `POST …/devices`."""
-    asked = bodies.read(call, Granting)
-    device = devices.find(tx, asked.name) if "\x00" not in asked.name else None
-    if device is None:
-        above = spot.way[-2].name if len(spot.way) > 1 else "This server"
-        raise errors.NotFound(f"{above} has no device {asked.name[:80]!r} to grant to {spot.node.name}.", 3100)
+    asked, device = _asked(tx, call, spot)
     made = acts.grant(tx, administration.by(call), spot, device, functools.partial(_terms, asked))
     _limit_time(tx, call, spot, device, asked.time_limit)
     around = [each.id for each in administration.siblings(tx, spot)]
     weight = sum(each.priority for each in grants.of_nodes(tx, around) if each.device_id == device.id)
     held = Held(device, made, device.id in grants.usable(tx, [spot])[spot.node.id])
     return hubdocuments.grants([held], {device.id: weight} if weight else None)
+
+
+def rehearse_grant(tx: Transaction, call: Call, spot: Spot) -> Document:
+    """Do as `grant` in a transaction that is taken back, and tell what it would change among those with the device."""
+    _, device = _asked(tx, call, spot)
+    return administration.rehearsed(tx, call, spot, device, lambda: grant(tx, call, spot))
 
 
 def withdraw(tx: Transaction, call: Call, spot: Spot) -> Document:
@@ -95,6 +97,15 @@ def details(call: Call, spot: Spot) -> Json:
     document = hubdocuments.details(known.limits, least)
     limit = allowances.find(call.tx, spot, device)
     return Json(document if limit is None else document | {"timeLimit": {"seconds": limit.seconds, "days": limit.days}})
+
+
+def _asked(tx: Transaction, call: Call, spot: Spot) -> tuple[Granting, Device]:
+    asked: Granting = bodies.read(call, Granting)
+    device = devices.find(tx, asked.name) if "\x00" not in asked.name else None
+    if device is None:
+        above = spot.way[-2].name if len(spot.way) > 1 else "This server"
+        raise errors.NotFound(f"{above} has no device {asked.name[:80]!r} to grant to {spot.node.name}.", 3100)
+    return asked, device
 
 
 def _device(tx: Transaction, call: Call, spot: Spot) -> Device:

@@ -6,12 +6,14 @@ Everything is spelled as documented, misprints included. What is not documented 
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 import msgspec
 
 from chandelier.devices import Device
 from chandelier.experience import documents
 from chandelier.experience.documents import Document
+from chandelier.scheduling.outlook import NextChange, ShareChange
 from chandelier.tenancy import rules
 from chandelier.tenancy.audit import Act
 from chandelier.tenancy.grants import Grant, Limits
@@ -118,6 +120,39 @@ def changed(spot: Spot, siblings: Iterable[Node]) -> Document:
     """Return a node as it is after a change; of a hub without the shares, which are the operator's business."""
     document = documents.node(spot) | {"priorityy": spot.node.priority}
     return document if spot.level == "hub" else document | _shares(spot.node, siblings)
+
+
+def rehearsal(shares: Iterable[ShareChange], queue: Iterable[NextChange]) -> Document:
+    """Return what a change of a share would do; null where there is no share, or where nobody can tell."""
+    return {
+        "dryRun": True,
+        "shares": [
+            {
+                "path": each.path,
+                "shareBefore": each.share_before,
+                "percentBefore": each.percent_before,
+                "shareAfter": each.share_after,
+                "percentAfter": each.percent_after,
+            }
+            for each in shares
+        ],
+        "queue": [
+            {
+                "path": each.path,
+                "device": each.device,
+                "waiting": each.waiting,
+                "placeBefore": each.place_before,
+                "placeAfter": each.place_after,
+                "startBefore": _moment(each.start_before),
+                "startAfter": _moment(each.start_after),
+            }
+            for each in queue
+        ],
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else documents.date(datetime.fromtimestamp(seconds, UTC))
 
 
 def grants(granted: Iterable[Held], weights: Mapping[str, int] | None = None) -> Document:

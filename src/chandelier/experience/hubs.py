@@ -45,14 +45,10 @@ def _read(
     return Route("GET", path, handler, summary, response=response, failures=(errors.Forbidden,), right=right, **more)
 
 
-def _act(
-    method: Any,
-    path: str,
-    right: str,
-    act: Callable[[Transaction, Call, Spot], Document],
-    summary: str,
-    *shapes_: Any,
-) -> Route:
+_Act = Callable[[Transaction, Call, Spot], Document]
+
+
+def _act(method: Any, path: str, right: str, act: _Act, summary: str, *shapes_: Any) -> Route:
     """Return an endpoint that changes something; the right is looked at in the transaction that uses it.
 
     Args:
@@ -61,11 +57,40 @@ def _act(
 
     @functools.wraps(act)
     def handler(call: Call) -> Answer:
+        if _rehearses(call):
+            raise errors.Invalid("`dryRun` is for changes of shares: `PUT` of a node, and `POST` of its devices.", 1001)
         return Json(call.store.write(lambda tx: act(tx, call, _require(tx, call, right))))
 
     response, request = (*shapes_, None)[:2]
     failures = (errors.Forbidden, errors.Conflict)
     return Route(method, path, handler, summary, request, response=response, failures=failures, right=right)
+
+
+def _share(method: Any, path: str, right: str, act: _Act, rehearsal: _Act, summary: str, *shapes_: Any) -> Route:
+    """Return an endpoint that may change a share, and tells with `dryRun=true` what that would do.
+
+    Args:
+        rehearsal: Does the same, and returns what it does to shares and queue.
+        shapes_: The shape of the answer, and that of the body.
+    """
+
+    @functools.wraps(act)
+    def handler(call: Call) -> Answer:
+        if not _rehearses(call):
+            return Json(call.store.write(lambda tx: act(tx, call, _require(tx, call, right))))
+        return Json(call.store.rehearse(lambda tx: rehearsal(tx, call, _require(tx, call, right))))
+
+    response, request = shapes_
+    alike = _act(method, path, right, act, summary, (response, hubshapes.Rehearsal), request)
+    return msgspec.structs.replace(alike, handler=handler, query=hubshapes.ChangeQuery)
+
+
+def _rehearses(call: Call) -> bool:
+    """Return whether nothing is to be saved; spelled in any case, lest somebody save what they meant to try."""
+    asked = {value for name, value in call.query.items() if name.lower() == "dryrun"}
+    if not asked <= {"true", "false"}:
+        raise errors.Invalid(f"`dryRun` is {min(asked - {'true', 'false'})[:40]!r}; it must be true or false.", 1001)
+    return "true" in asked
 
 
 def _require(tx: Transaction, call: Call, right: str) -> Spot:
@@ -108,11 +133,12 @@ _DEVICES: Final = list[deviceshapes.HubDevice]
 #: and administrators, a project's details, the log) is in their style.
 ROUTES: Final[tuple[Route, ...]] = (
     _read(_HUB, "read the hub", administration.get_hub, "Get a hub with all that is in it.", hubshapes.RunHub),
-    _act(
+    _share(
         "PUT",
         _HUB,
         "change the hub",
         administration.alter,
+        administration.rehearse_alter,
         "Change a hub.",
         *_ALTERED,
     ),
@@ -143,7 +169,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         *_ADMINS,
     ),
     _read(_HUB + "/devices", "read the hub's devices", devices.list_of_hub, "List the devices of a hub.", _DEVICES),
-    _act("POST", _HUB + "/devices", "change the hub's devices", granting.grant, "Grant a device to a hub.", *_GRANT),
+    _share(
+        "POST",
+        _HUB + "/devices",
+        "change the hub's devices",
+        granting.grant,
+        granting.rehearse_grant,
+        "Grant a device to a hub.",
+        *_GRANT,
+    ),
     _act(
         "DELETE",
         _HUB + _DEVICE,
@@ -170,11 +204,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     _read(
         _GROUP, "read the group", administration.get_group, "Get a group with all that is in it.", hubshapes.RunGroup
     ),
-    _act(
+    _share(
         "PUT",
         _GROUP,
         "change a group",
         administration.alter,
+        administration.rehearse_alter,
         "Change a group.",
         *_ALTERED,
     ),
@@ -197,8 +232,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Change who administers a group.",
         *_ADMINS,
     ),
-    _act(
-        "POST", _GROUP + "/devices", "change the group's devices", granting.grant, "Grant a device to a group.", *_GRANT
+    _share(
+        "POST",
+        _GROUP + "/devices",
+        "change the group's devices",
+        granting.grant,
+        granting.rehearse_grant,
+        "Grant a device to a group.",
+        *_GRANT,
     ),
     _act(
         "DELETE",
@@ -216,11 +257,12 @@ ROUTES: Final[tuple[Route, ...]] = (
         hubshapes.Details,
     ),
     _act("POST", _GROUP + "/Projects", "add a project", administration.add_project, "Add a project.", *_PROJECT_MADE),
-    _act(
+    _share(
         "PUT",
         _PROJECT,
         "change a project",
         administration.alter,
+        administration.rehearse_alter,
         "Change a project.",
         *_ALTERED,
     ),
@@ -261,11 +303,12 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Change who is a member of a project.",
         *_MEMBERS,
     ),
-    _act(
+    _share(
         "POST",
         _PROJECT + "/devices",
         "change the project's devices",
         granting.grant,
+        granting.rehearse_grant,
         "Grant a device to a project.",
         *_GRANT,
     ),

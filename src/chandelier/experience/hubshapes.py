@@ -165,6 +165,42 @@ class Altered(shapes.Node, frozen=True, kw_only=True, rename="camel"):
     shares: Maybe[dict[str, Percent]] = UNSET
 
 
+class ShareChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The share of a hub, group or project before and after; null where it has none."""
+
+    path: str
+    share_before: Priority | None
+    percent_before: Percent | None
+    share_after: Priority | None
+    percent_after: Percent | None
+
+
+class NextChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The next job of a hub, group or project on a device: its place among all there, and when it should start."""
+
+    path: str
+    device: str
+    waiting: Priority
+    place_before: Priority | None
+    place_after: Priority | None
+    start_before: Date | None
+    start_after: Date | None
+
+
+class Rehearsal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What a change would do to the shares and the queue; nothing was saved. This server's own."""
+
+    dry_run: bool
+    shares: list[ShareChange]
+    queue: list[NextChange]
+
+
+class ChangeQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether nothing is to be saved, and only told what the change would do. This server's own."""
+
+    dry_run: Maybe[Literal["true", "false"]] = UNSET
+
+
 class ProjectDeleted(msgspec.Struct, frozen=True):
     """The project as it was. Source: seed 001."""
 

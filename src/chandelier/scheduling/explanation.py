@@ -25,6 +25,12 @@ from chandelier.tenancy.network import Level, Place, Spot
 Known = Callable[[Spot], bool]
 
 _LEVELS: Final[tuple[Level, ...]] = ("hub", "group", "project")
+#: By the kinds of `holds.Hold`.
+_HELD_BY: Final = {
+    "running": "a limit of jobs at once",
+    "reservation": "a reservation of the device",
+    "time limit": "a limit of device time",
+}
 
 
 class Rival(msgspec.Struct, frozen=True):
@@ -148,7 +154,7 @@ def _step(tx: Transaction, seen: Forecast, asked: Explanation, number: int, know
     rival = None
     if first is not None and first is not mine:
         spot = network.spot_of(tx, level, first.node_id)
-        rival = Rival(spot.node.name if known(spot) else None, _reason(first, mine))
+        rival = Rival(spot.node.name if known(spot) else None, _reason(seen, asked.job, first, mine))
     return Step(
         level,
         node.name,
@@ -168,11 +174,28 @@ def _siblings(seen: Forecast, device_id: str, mine: Standing) -> list[Standing]:
     ]
 
 
-def _reason(first: Standing, mine: Standing) -> str:
+def _reason(seen: Forecast, job: Job, first: Standing, mine: Standing) -> str:
     """Return why a sibling goes first, without a subject and a full stop."""
+    if not _may_start(seen, job.device_id, mine):
+        hold = seen.held.get((job.device_id, job.project_id))
+        held = "" if hold is None else f", because what waits here is held by {_HELD_BY[hold.kind]}"
+        return f"is the next that may start{held}"
     if first.usage / first.weight < mine.usage / mine.weight:
         return "has used less for its share"
     return "has used as little for its share, and came first"
+
+
+def _may_start(seen: Forecast, device_id: str, mine: Standing) -> bool:
+    """Tell whether a node has a project with work that nothing holds."""
+    parents = {node: each.parent_id for (device, node), each in seen.standings.items() if device == device_id}
+    for (device, node), each in seen.standings.items():
+        if device == device_id and each.level == len(_LEVELS) and each.queued > 0 and (device, node) not in seen.held:
+            way = node
+            while way != mine.node_id and way in parents:
+                way = parents[way]
+            if way == mine.node_id:
+                return True
+    return False
 
 
 def _estimate(expected: Expected | None, quality: Quality | None, now: datetime) -> Estimate | None:

@@ -329,11 +329,34 @@ class _Queue:
                 and not any(device == each.device and each.alone and project not in each.projects for each in kept)
             )
 
-        for each in kept:
-            first = scene.tree.choose({each.device}, moment, _among(each, allowed))
-            if first is not None:
-                return first
-        return scene.tree.choose(devices, moment, allowed)
+        return self._reserved(devices, moment, kept, allowed) or scene.tree.choose(devices, moment, allowed)
+
+    def _reserved(
+        self, devices: Collection[str], moment: float, kept: Sequence[Kept], allowed: Allowed
+    ) -> Choice | None:
+        """Return who goes next where devices are reserved, by the rule of `ranking.fair`, or None if nobody has."""
+        tree, by_device = self._scene.tree, {each.device: each for each in kept}
+
+        def theirs(device: str, project: str) -> bool:
+            return project in by_device[device].projects and allowed(device, project)
+
+        crowding = self._crowding(moment) & by_device.keys()
+        first = tree.choose(by_device.keys() - crowding, moment, theirs)
+        if first is not None or not crowding:
+            return first
+        due = {device for device in crowding if tree.choose({device}, moment, theirs) is not None}
+        return tree.choose(set(devices) - due, moment, allowed) or tree.choose(due, moment, theirs)
+
+    def _crowding(self, moment: float) -> set[str]:
+        """Return the reserved devices whose jobs take turns with those of others, because more of them run."""
+        kept = [each for each in self._scene.kept if each.begins <= moment < each.ends]
+        fast = {each.device: each for each in kept if each.device not in self._scene.serial}
+        lead = 0
+        for _, _, run in self._ends if fast else ():
+            device = run.job.device
+            if device not in self._scene.serial:
+                lead += 1 if device in fast and run.job.project in fast[device].projects else -1
+        return set(fast) if lead > 0 else set()
 
     def _change(self, run: Run, by: int) -> None:
         self._busy += by if run.job.device not in self._scene.serial else 0
@@ -348,11 +371,6 @@ class _Queue:
     def charge(self, project: str, cost: float, moment: float) -> None:
         """Charge more, or less, as of a moment."""
         self._scene.tree.charge(project, cost, moment)
-
-
-def _among(kept: Kept, allowed: Allowed) -> Allowed:
-    """Return what allows those alone whom a time is kept for."""
-    return lambda device, project: project in kept.projects and allowed(device, project)
 
 
 class Lines:

@@ -6,7 +6,7 @@ it; what it kept until then counts against its hub's quota, what lay ahead is gi
 """
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -15,9 +15,10 @@ import sqlalchemy as sa
 
 from chandelier import devices, errors
 from chandelier.devices import Device, DeviceId
-from chandelier.fairshare import standing
 from chandelier.jobs import counts
-from chandelier.scheduling import quotas
+from chandelier.jobs.lifecycle import State
+from chandelier.scheduling import limits, quotas
+from chandelier.scheduling.limits import Spent
 from chandelier.scheduling.quotas import Span
 from chandelier.store import Transaction, database
 from chandelier.tenancy import audit, grants, network, usage
@@ -26,6 +27,8 @@ from chandelier.tenancy.network import HubId, Level, ProjectId, Spot
 
 #: `priority`: its jobs go first; `dedicated`: no others run.
 Mode = Literal["priority", "dedicated"]
+#: Tells whether who asks may know whose reservation it is.
+Known = Callable[[Spot], bool]
 #: Why one does not last until its end: `cancelled` by an administrator, `idle` because nobody used it, `gone` because
 #: who it was made for, or their device, is no longer there.
 Why = Literal["cancelled", "idle", "gone"]
@@ -33,6 +36,7 @@ Why = Literal["cancelled", "idle", "gone"]
 #: How long ago a reservation that begins now may begin: clocks differ.
 _GRACE: Final = timedelta(minutes=1)
 _FURTHEST: Final = timedelta(days=366)
+_AT_WORK: Final = frozenset({State.VALIDATING, State.VALIDATED, State.RUNNING})
 
 _reservations: Final = sa.Table(
     "reservations",
@@ -96,7 +100,7 @@ class Terms(msgspec.Struct, frozen=True):
     Attributes:
         longest: Most seconds that one lasts.
         quota: Seconds that a hub may reserve in any 28 days where the operator set nothing else.
-        idle: Seconds without any job of theirs after which a dedicated one is given up.
+        idle: Seconds without any job of theirs that may run after which a dedicated one is given up.
     """
 
     longest: float = 24 * 3600.0
@@ -135,8 +139,18 @@ _IN_FORCE: Final = (
 )
 
 
-def add(tx: Transaction, by: By, spot: Spot, device: Device, wanted: Wanted, terms: Terms) -> Reservation:
+def nobodys(_whose: Spot) -> bool:
+    """Let nothing be known."""
+    return False
+
+
+def add(
+    tx: Transaction, by: By, spot: Spot, device: Device, wanted: Wanted, terms: Terms, known: Known = nobodys
+) -> Reservation:
     """Keep a device for a node.
+
+    Args:
+        known: Whose reservations may be named to who asks; of others it is told when they are.
 
     Raises:
         errors.Invalid: The time cannot be reserved by anybody.
@@ -148,7 +162,7 @@ def add(tx: Transaction, by: By, spot: Spot, device: Device, wanted: Wanted, ter
     if not _has(tx, spot, device.id):
         raise errors.NotFound(f"{spot.path} has no device {device.name!r} to reserve.", 3100)
     tx.alone("reservations")  # of two that are asked for at once, the second must see the first
-    _refuse_overlap(tx, spot, device, wanted)
+    _refuse_overlap(tx, device, wanted, known)
     _refuse_beyond_quota(tx, spot, wanted, terms)
     made = Reservation(
         secrets.token_hex(12),
@@ -234,15 +248,19 @@ def left(tx: Transaction, hub: Spot, around: Span, terms: Terms) -> float:
 def give_up_unused(tx: Transaction, idle: float, now: datetime, up: datetime | None = None) -> int:
     """End the dedicated reservations that nobody used for `idle` seconds, and those of who is gone; return how many.
 
+    Jobs that wait because device time is used up are no use.
+
     Args:
         up: Since when the server runs; before that nobody could use them.
     """
     scheduler, limit, ended = By("scheduler", now), timedelta(seconds=idle), 0
-    for each in list_(tx, since=now):
+    standing = list_(tx, since=now)
+    spent = limits.spent(tx, now) if any(each.mode == "dedicated" for each in standing) else ()
+    for each in standing:
         spot = network.spot_of(tx, each.level, each.node_id)
         if not _has(tx, spot, each.device_id) or any(node.deleted for node in spot.way):
             ended += _give_up(tx, each, scheduler, "gone")
-        elif each.mode == "dedicated" and now - max(_idle_since(tx, each, now), up or each.begins) >= limit:
+        elif each.mode == "dedicated" and now - max(_idle_since(tx, each, spent, now), up or each.begins) >= limit:
             ended += _give_up(tx, each, scheduler, "idle")
     return ended
 
@@ -265,15 +283,14 @@ def _check(wanted: Wanted, now: datetime, terms: Terms) -> None:
         raise errors.Invalid(f"Reservations begin within {_FURTHEST.days} days; ask again later.", 1001)
 
 
-def _refuse_overlap(tx: Transaction, spot: Spot, device: Device, wanted: Wanted) -> None:
+def _refuse_overlap(tx: Transaction, device: Device, wanted: Wanted, known: Known) -> None:
     standing = list_(tx, device_id=device.id, since=wanted.begins, until=wanted.ends)
     if standing:
         first = standing[0]
-        whose = "somebody outside the hub"
-        if first.hub_id == spot.hub.id:
-            whose = f"{network.spot_of(tx, first.level, first.node_id).path} (reservation {first.id})"
+        whose = network.spot_of(tx, first.level, first.node_id)
+        named = f" for {whose.path} (reservation {first.id})" if known(whose) else ""
         time = f"from {_text(first.begins)} to {_text(first.ends)}"
-        raise errors.Conflict(f"{device.name} is reserved {time} for {whose}. Choose another time.", 3111)
+        raise errors.Conflict(f"{device.name} is reserved {time}{named}. Choose another time.", 3111)
 
 
 def _refuse_beyond_quota(tx: Transaction, spot: Spot, wanted: Wanted, terms: Terms) -> None:
@@ -303,12 +320,18 @@ def _spans(tx: Transaction, hub: Spot, around: Span) -> list[Span]:
     return [Reservation(*row).span for row in rows]
 
 
-def _idle_since(tx: Transaction, kept: Reservation, now: datetime) -> datetime:
-    """Return since when nothing of theirs waits, runs or ended there; `now` if something does."""
-    if kept.begins > now or standing.waiting(tx, kept.device_id, kept.node_id).jobs:
+def _idle_since(tx: Transaction, kept: Reservation, spent: Collection[Spent], now: datetime) -> datetime:
+    """Return since when nothing of theirs that may run waits, runs or ended there; `now` if something does.
+
+    What waits because of a limit of jobs at once waits for one that runs there, and counts.
+    """
+    if kept.begins > now:
         return now
     projects = network.projects_below(tx, kept.level, kept.node_id)
-    if any(device == kept.device_id and project in projects for device, project in counts.running(tx)):
+    may = {project for project in projects if not any(each.holds(kept.device_id, project) for each in spent)}
+    if counts.of_projects(tx, kept.device_id, projects, _AT_WORK) or (
+        may and counts.of_projects(tx, kept.device_id, may, {State.QUEUED})
+    ):
         return now
     return usage.last_ended(tx, kept.device_id, projects, kept.begins) or kept.begins
 

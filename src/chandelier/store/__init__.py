@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from chandelier.store import bell as bells
 from chandelier.store import database as databases
@@ -31,9 +31,30 @@ class Store:
         """Run `work` in a transaction and return what it returns, after the durable commit."""
         return self.database.write(work)
 
+    def rehearse(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction that is taken back, and return what it returns; nothing else stays of it."""
+
+        def rehearsal(tx: Transaction) -> NoReturn:
+            raise _RehearsedError(work(tx))
+
+        try:
+            self.write(rehearsal)
+        except _RehearsedError as ended:
+            result: T = ended.result
+            return result
+        raise AssertionError("A rehearsal always ends by its error.")
+
     def close(self) -> None:
         """Finish writing and let go."""
         self.database.close()
+
+
+class _RehearsedError(Exception):
+    """Ends a rehearsal, so that its transaction is taken back."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__()
+        self.result = result
 
 
 def open_store(database_url: str, objects_root: Path, secret: bytes) -> Store:
