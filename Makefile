@@ -47,6 +47,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/status_streams.py
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/fairness.py
+	$(BIN)/python benchmarks/dispatch.py
 	$(BIN)/python benchmarks/analytics.py
 
 clean:

@@ -178,7 +178,8 @@ def set_max_job_seconds(tx: Transaction, by: By, name: str, seconds: float | Non
 def _conducted(tx: Transaction, by: By, before: Device, after: Device) -> Device:
     facts = [fact for fact in _CONDUCTED if getattr(before, fact) != getattr(after, fact)]
     old, new = ({"device": after.name} | {fact: getattr(device, fact) for fact in facts} for device in (before, after))
-    audit.write(tx, by.who, "device.set", None, by.now, before=old, after=new)
+    if facts:
+        audit.write(tx, by.who, "device.set", None, by.now, before=old, after=new)
     return after
 
 

@@ -106,7 +106,7 @@ def _queue(tx: "Transaction", device: "Device", seen: "Forecast") -> dict[str, A
             {"job": each.id, "path": network.get(tx, each.project_id).path, "started": output.time(each.started)}
             for each in running
         ],
-        "next": next((row["path"] for row in rows if row["next"]), None),
+        "next": next((row["path"] for row in rows if row["next"]), None),  # of a device that starts nothing, nobody
         "projects": sorted(rows, key=lambda row: (row["place"] is None, row["place"], -row["waiting"], row["path"])),
         "reservations": [
             {
@@ -139,7 +139,7 @@ def _project(tx: "Transaction", device: "Device", seen: "Forecast", mine: "Stand
         "priority": mine.fairness,
         "waiting": mine.queued,
         "running": sum(each.device_id == device.id and each.project_id == mine.node_id for each in seen.running),
-        "next": following is not None and following.project_id == mine.node_id,
+        "next": device.conduct.starts and following is not None and following.project_id == mine.node_id,
         "place": None if first is None else first.overall,
         "start": None if first is None else _moment(first.start),
         "held": None if hold is None else hold.text,
@@ -147,7 +147,7 @@ def _project(tx: "Transaction", device: "Device", seen: "Forecast", mine: "Stand
 
 
 def _headline(facts: dict[str, Any]) -> str:
-    state = "" if facts["state"] == "active" else f" ({facts['state']})"
+    state = "" if facts["state"] == "active" else f" ({facts['state']}{facts['message'] and ': '}{facts['message']})"
     runs = f"{len(facts['running'])} running"
     due = "" if facts["next"] is None else f"; {facts['next']} goes next"
     return f"{facts['device']}{state}: {facts['waiting']} waiting, {runs}{due}"

@@ -49,8 +49,9 @@ def check(tx: Transaction, user_id: UserId, place: Place, device: Device, most: 
             raise _reached(f"You have {there} jobs", device, most)
     for level, node, limit in _limited(tx, place, device):
         tx.alone(f"pending:{device.id}:{node.id}")
-        if _count(tx, level, node, device) >= limit:
-            raise _reached(f"The {level} {node.name} has {limit} jobs", device, limit)
+        there = _count(tx, level, node, device)
+        if there >= limit:
+            raise _reached(f"The {level} {node.name} has {there} jobs", device, limit)
 
 
 def room(tx: Transaction, user_id: UserId, place: Place, device: Device, most: int) -> Room:

@@ -55,14 +55,14 @@ class Forecaster:
         self._foretold: dict[str, tuple[str, float]] = {}
 
     def latest(self) -> Forecast | None:
-        """Return the last forecast, if there is one; costs nothing, and has a new one made if it is old."""
+        """Return the last forecast, unless it is too old to be told; costs nothing, and has a new one made in time."""
         age = time.monotonic() - self._made
         least = max(_LEAST, self._took / _LOAD)
         old = age > max(_MOST, least) or (age > least and self._rings != self._store.bell.rings)
         if old and not self._looking:
             self._looking = True
             self._thread.submit(self._look_quietly)
-        return self._latest
+        return self._latest if age <= max(2 * _MOST, 2 * least) else None
 
     def fresh(self) -> Forecast:
         """Return what is foretold now; waits for it if anything has happened since the last time.
