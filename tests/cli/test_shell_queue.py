@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue from the shell: the line of a device, why a job waits, and what a change of a share would do to it."""
 
-import json
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from shells import NOON, Shell
 
 import factories
-from chandelier import cli, devices, errors, setup
+from chandelier import devices, errors, setup
 from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft
@@ -21,26 +17,7 @@ from chandelier.settings import Settings
 from chandelier.store import Store, Transaction
 from chandelier.tenancy import network, users
 
-NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
 STUDENTS, STAFF = "lab/students/main", "lab/staff/main"
-
-
-class Shell:
-    """A data folder, and whoever types commands for it."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-
-    def text(self, *words: str) -> str:
-        """Return what a command prints; it must succeed."""
-        done = CliRunner().invoke(cli.app, [*words, "--data", str(self.data)], terminal_width=200)
-        if done.exception is not None:
-            raise done.exception
-        return done.stdout
-
-    def json(self, *words: str) -> Any:
-        """Return the JSON document that a command prints."""
-        return json.loads(self.text(*words, "--json"))
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +33,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shell.text("grant", "set", project, "manila", "--above")
     shell.text("device", "set", "manila", "--pace", "real", "--overhead", "10")
     return data
-
-
-@pytest.fixture
-def shell(made: Path, tmp_path: Path) -> Shell:
-    """A shell on a fresh data folder."""
-    shutil.copytree(made, tmp_path / "data")
-    return Shell(tmp_path / "data")
-
-
-@pytest.fixture
-def store(shell: Shell) -> Iterator[Store]:
-    """The store of the folder."""
-    opened = setup.open_store(Settings(data=shell.data))
-    yield opened
-    opened.close()
 
 
 def wait(store: Store, path: str, seconds: float) -> str:

@@ -1,44 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reservations from the shell."""
 
-import json
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from shells import NOON, Shell
 
-from chandelier import cli, errors, setup
+from chandelier import setup
 from chandelier.settings import Settings
 from chandelier.tenancy import audit
-
-NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
-
-
-class Shell:
-    """A data folder, and whoever types commands for it."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-
-    def text(self, *words: str) -> str:
-        """Return what a command prints; it must succeed."""
-        done = CliRunner().invoke(cli.app, [*words, "--data", str(self.data)], terminal_width=200)
-        if done.exception is not None:
-            raise done.exception
-        return done.stdout
-
-    def json(self, *words: str) -> Any:
-        """Return the JSON document that a command prints."""
-        return json.loads(self.text(*words, "--json"))
-
-    def refused(self, *words: str) -> str:
-        """Return the sentence with which a command is refused."""
-        with pytest.raises(errors.ChandelierError) as caught:
-            self.text(*words)
-        return caught.value.message
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +23,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in ("campus", "campus/course"):
         shell.text("grant", "set", path, "manila")
     return data
-
-
-@pytest.fixture
-def shell(made: Path, tmp_path: Path) -> Shell:
-    """A shell on a fresh data folder."""
-    shutil.copytree(made, tmp_path / "data")
-    return Shell(tmp_path / "data")
 
 
 def moment(hours: float) -> str:

@@ -1,60 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits of time and of pending jobs from the shell."""
 
-import json
-import shutil
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-
 import pytest
-from typer.testing import CliRunner
+from shells import Shell
 
-from chandelier import app, cli, errors, settings, setup
+from chandelier import app, settings, setup
 from chandelier.fairshare.rules import Rules
-from chandelier.settings import FairShare, Settings
+from chandelier.settings import FairShare
 from chandelier.tenancy import audit
-
-NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
-
-
-class Shell:
-    """A data folder, and whoever types commands for it."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-
-    def text(self, *words: str) -> str:
-        """Return what a command prints; it must succeed."""
-        done = CliRunner().invoke(cli.app, [*words, "--data", str(self.data)], terminal_width=200)
-        if done.exception is not None:
-            raise done.exception
-        return done.stdout
-
-    def json(self, *words: str) -> Any:
-        """Return the JSON document that a command prints."""
-        return json.loads(self.text(*words, "--json"))
-
-    def refused(self, *words: str) -> str:
-        """Return the sentence with which a command is refused."""
-        with pytest.raises(errors.ChandelierError) as caught:
-            self.text(*words)
-        return caught.value.message
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a device, to copy."""
-    data = tmp_path_factory.mktemp("made") / "data"
-    setup.initialise(Settings(data=data, devices={"manila": "manila"}), "op@example.org", NOON)
-    return data
-
-
-@pytest.fixture
-def shell(made: Path, tmp_path: Path) -> Shell:
-    """A shell on a fresh data folder."""
-    shutil.copytree(made, tmp_path / "data")
-    return Shell(tmp_path / "data")
 
 
 def test_device_time_is_limited_listed_and_freed(shell: Shell) -> None:
@@ -112,7 +65,7 @@ def test_the_longest_job_of_a_device_is_set(shell: Shell) -> None:
         (["limit", "job", "manila"], "--none"),
         (["limit", "job", "manila", "--seconds", "0"], "0 s"),
         (["limit", "job", "manila", "--seconds", "nan"], "nan"),
-        (["grant", "set", "ibm-q", "manila", "--max-pending", "0"], "max_pending"),
+        (["grant", "set", "ibm-q", "manila", "--max-pending", "0"], "--max-pending"),
     ],
 )
 def test_what_is_wrong_is_said(shell: Shell, words: list[str], told: str) -> None:
