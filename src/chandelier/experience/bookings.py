@@ -6,7 +6,7 @@ Source: protocol 4.3 for reading; the rest is this server's own.
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -23,8 +23,6 @@ from chandelier.tenancy import access, grants, members
 from chandelier.tenancy import network as places
 from chandelier.tenancy.access import Role
 from chandelier.tenancy.network import Place, Spot
-
-_LEVELS: Final = ("hub", "group", "project")
 
 
 class Booking(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -172,6 +170,6 @@ def _document(entry: Reservation, device: Device, whose: Spot) -> Document:
     return _taken(entry, device) | {
         "id": entry.id,
         "creationDate": documents.date(entry.created),
-        "hubInfo": {level: {"name": node.name} for level, node in zip(_LEVELS, whose.way, strict=False)},
+        "hubInfo": {level: {"name": node.name} for level, node in zip(places.LEVELS, whose.way, strict=False)},
         **({} if entry.why is None else {"why": entry.why}),
     }

@@ -18,7 +18,6 @@ from chandelier.tenancy.users import UserId
 
 #: What the fair-share accounts do not count.
 _ELSEWHERE: Final = lifecycle.ACTIVE - {State.QUEUED}
-_LEVELS: Final[tuple[Level, ...]] = ("hub", "group", "project")
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -71,7 +70,7 @@ def _limited(tx: Transaction, place: Place, device: Device) -> Iterator[tuple[Le
     """Give the nodes on the way to a place whose jobs on a device are limited, from the top."""
     way = place.spot.way
     known = {each.node_id: each.limits.max_pending for each in grants.on_device(tx, place, device.id)}
-    for level, node in zip(_LEVELS, way, strict=True):
+    for level, node in zip(network.LEVELS, way, strict=True):
         limit = known.get(node.id)
         if limit is not None:
             yield level, node, limit

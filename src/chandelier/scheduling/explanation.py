@@ -24,13 +24,15 @@ from chandelier.tenancy.network import Level, Place, Spot
 #: Tells whether who asks may know a hub, group or project by its name.
 Known = Callable[[Spot], bool]
 
-_LEVELS: Final[tuple[Level, ...]] = ("hub", "group", "project")
 #: By the kinds of `holds.Hold`.
 _HELD_BY: Final = {
     "running": "a limit of jobs at once",
     "reservation": "a reservation of the device",
     "time limit": "a limit of device time",
 }
+
+#: Of a project below its pool.
+_DEPTH: Final = len(network.LEVELS)
 
 
 class Rival(msgspec.Struct, frozen=True):
@@ -109,7 +111,9 @@ def explain(tx: Transaction, seen: Forecast, job: Job, known: Known) -> Explanat
         bare,
         position=None if ahead is None else ahead + 1,
         overall=None if expected is None or expected.overall is None else max(expected.overall, (ahead or 0) + 1),
-        steps=tuple(step for level in range(len(_LEVELS)) if (step := _step(tx, seen, bare, level, known)) is not None),
+        steps=tuple(
+            step for level in range(len(network.LEVELS)) if (step := _step(tx, seen, bare, level, known)) is not None
+        ),
         hold=seen.held.get((job.device_id, job.project_id)),
         estimate=_estimate(expected, seen.qualities.get(job.device_id), seen.at),
     )
@@ -146,7 +150,7 @@ def _elsewhere(job: Job, device: Device) -> str:
 
 def _step(tx: Transaction, seen: Forecast, asked: Explanation, number: int, known: Known) -> Step | None:
     """Return one step; None if nothing is known of it yet."""
-    node, level = asked.place.spot.way[number], _LEVELS[number]
+    node, level = asked.place.spot.way[number], network.LEVELS[number]
     mine = seen.standings.get((asked.job.device_id, node.id))
     if mine is None:
         return None
@@ -189,7 +193,12 @@ def _may_start(seen: Forecast, device_id: str, mine: Standing) -> bool:
     """Tell whether a node has a project with work that nothing holds."""
     parents = {node: each.parent_id for (device, node), each in seen.standings.items() if device == device_id}
     for (device, node), each in seen.standings.items():
-        if device == device_id and each.level == len(_LEVELS) and each.queued > 0 and (device, node) not in seen.held:
+        if (
+            device == device_id
+            and each.level == len(network.LEVELS)
+            and each.queued > 0
+            and (device, node) not in seen.held
+        ):
             way = node
             while way != mine.node_id and way in parents:
                 way = parents[way]

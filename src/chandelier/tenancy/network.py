@@ -17,6 +17,7 @@ HubId = NewType("HubId", str)
 GroupId = NewType("GroupId", str)
 ProjectId = NewType("ProjectId", str)
 Level = Literal["hub", "group", "project"]
+LEVELS: Final[tuple[Level, ...]] = ("hub", "group", "project")
 
 #: The place every installation has, named as the public one of the former service, because a client hard-codes it.
 #: Source: protocol 3.3 (ProjectQ).
