@@ -110,11 +110,11 @@ def shape(answer: httpx.Response) -> Any:
 
 
 def lasting(document: Any) -> Any:
-    """Return a document without signatures and times of the request."""
+    """Return a document without signatures, times of the request, and what is foretold meanwhile."""
     if isinstance(document, list):
         return [lasting(entry) for entry in document]
     if isinstance(document, dict):
-        return {key: value for key, value in document.items() if key not in {"url", "lastConnection"}}
+        return {key: value for key, value in document.items() if key not in {"url", "lastConnection", "infoQueue"}}
     return document
 
 

@@ -321,7 +321,7 @@ def test_a_queued_job_has_those_ahead_that_are_older(town: Town, crowd: list[Job
 
 def test_long_queues_are_counted_up_to_a_limit(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that no poll takes longer where more jobs wait."""
-    monkeypatch.setattr(records, "COUNTED", 3)
+    monkeypatch.setattr(counts, "COUNTED", 3)
     jobs = [add(town, State.QUEUED) for _ in range(5)]
 
     def work(tx: Transaction) -> tuple[int, list[int | None]]:
@@ -347,7 +347,7 @@ def test_claims_and_deaths_are_counted(town: Town) -> None:
 
 def test_no_poll_counts_a_long_queue_to_its_end(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a bound the place in the queue is not told, and the length is the bound."""
-    monkeypatch.setattr(records, "COUNTED", 3)
+    monkeypatch.setattr(counts, "COUNTED", 3)
     jobs = [queued(town) for _ in range(5)]
 
     def look(tx: Transaction) -> tuple[list[int | None], int]:
