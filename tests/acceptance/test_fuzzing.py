@@ -44,6 +44,12 @@ OPERATORS: Final = {
     "DELETE /Network/{hub}/devices/{device}",
 }
 PREFIX: Final = "/Network/{hub}/Groups/{group}/Projects/{project}"
+#: What nobody gets by chance: a reservation must lie ahead, and its id be known. `test_bookings` asks for them.
+UNLIKELY: Final = {
+    f"{method} {place}/devices/{{device}}/bookings{rest}"
+    for place in ("/Network/{hub}", "/Network/{hub}/Groups/{group}", PREFIX)
+    for method, rest in (("POST", ""), ("GET", "/{booking}"), ("DELETE", "/{booking}"))
+}
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -265,7 +271,7 @@ def test_users_find_the_server_as_it_says(start_cloud: Start, tmp_path: Path, py
     report = fuzz(cloud, tmp_path, named, "--phases", "coverage,fuzzing", "--max-examples", examples, "--header", who)
 
     checked(cloud, report, description, requests=3000)
-    assert served(description) - succeeded(cloud) == OPERATORS
+    assert served(description) - succeeded(cloud) == OPERATORS | UNLIKELY
 
 
 def test_nobody_finds_the_server_as_it_says(start_cloud: Start, tmp_path: Path) -> None:

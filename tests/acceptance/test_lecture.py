@@ -53,6 +53,6 @@ def test_a_class_sees_a_queue(lecture: tuple[Cloud, dict[str, Any]]) -> None:
     assert (listed["ibmq_manila"]["pace"], listed["ibmq_manila"]["state"]) == ("real", "active")
     assert (listed["ibm_lagos"]["state"], listed["ibm_lagos"]["message"]) == ("drain", "moving house")
     [paced, drained, kept] = reversed([act for act in cloud.json("audit", "log") if act["act"] == "device.set"])
-    assert paced["after"] == {"pace": "real", "overhead": OVERHEAD}
-    assert (drained["path"], drained["after"]) == ("ibm_lagos", {"state": "drain", "message": "moving house"})
+    assert paced["after"] == {"device": "ibmq_manila", "pace": "real", "overhead": OVERHEAD}
+    assert drained["after"] == {"device": "ibm_lagos", "state": "drain", "message": "moving house"}
     assert kept["after"]["state"] == "maintenance"

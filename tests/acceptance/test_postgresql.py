@@ -40,7 +40,7 @@ def test_the_command_line_and_the_server_hear_each_other(hosted: Cloud) -> None:
     job = api.submit(programs.device_bell(), device="ibmq_manila")
     eventually(lambda: api.status(job) == "QUEUED" or None, 30, "the job is not queued")
     status = api.get("/Backends/ibmq_manila/queue/status")
-    assert (status["state"], status["message"]) == (False, "being cooled")
+    assert (status["state"], status["status"], status["message"]) == (True, "paused: being cooled", "being cooled")
 
     hosted.json("device", "resume", "ibmq_manila")
     assert api.wait(job)["status"] == "COMPLETED"
