@@ -136,22 +136,21 @@ _TAKE: Final = (
 )
 
 
-_ON_DEVICE: Final = tables.jobs.c.device_id == sa.bindparam("device")
+def _in_state(state: State) -> sa.ColumnElement[bool]:
+    """Return the condition of a partial index, which the database knows again when it is written out."""
+    return tables.jobs.c.state == sa.literal_column(f"'{state}'")
+
+
 _OLDEST_QUEUED: Final = (
     sa.select(tables.jobs.c.id)
     .where(
-        _ON_DEVICE,
-        tables.jobs.c.state == sa.literal_column(f"'{State.QUEUED}'"),
+        _in_state(State.QUEUED),
+        tables.jobs.c.device_id == sa.bindparam("device"),
         tables.jobs.c.project_id == sa.bindparam("project"),
     )
     .order_by(tables.jobs.c.created, tables.jobs.c.id)
     .limit(1)
 )
-
-
-def _in_state(state: State) -> sa.ColumnElement[bool]:
-    """Return the condition of a partial index, which the database knows again when it is written out."""
-    return tables.jobs.c.state == sa.literal_column(f"'{state}'")
 
 
 def _listing_submitters() -> sa.Select[tuple[str, datetime]]:

@@ -111,9 +111,7 @@ def explain(tx: Transaction, seen: Forecast, job: Job, known: Known) -> Explanat
         bare,
         position=None if ahead is None else ahead + 1,
         overall=None if expected is None or expected.overall is None else max(expected.overall, (ahead or 0) + 1),
-        steps=tuple(
-            step for level in range(len(network.LEVELS)) if (step := _step(tx, seen, bare, level, known)) is not None
-        ),
+        steps=tuple(step for level in range(_DEPTH) if (step := _step(tx, seen, bare, level, known)) is not None),
         hold=seen.held.get((job.device_id, job.project_id)),
         estimate=_estimate(expected, seen.qualities.get(job.device_id), seen.at),
     )
@@ -193,12 +191,7 @@ def _may_start(seen: Forecast, device_id: str, mine: Standing) -> bool:
     """Tell whether a node has a project with work that nothing holds."""
     parents = {node: each.parent_id for (device, node), each in seen.standings.items() if device == device_id}
     for (device, node), each in seen.standings.items():
-        if (
-            device == device_id
-            and each.level == len(network.LEVELS)
-            and each.queued > 0
-            and (device, node) not in seen.held
-        ):
+        if device == device_id and each.level == _DEPTH and each.queued > 0 and (device, node) not in seen.held:
             way = node
             while way != mine.node_id and way in parents:
                 way = parents[way]
