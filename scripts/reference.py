@@ -18,6 +18,7 @@ import msgspec
 import typer
 
 from chandelier import cli, errors, experience, gateway
+from chandelier.engines import gates, instructions, methods, programs, saved, validation
 from chandelier.experience import documents
 from chandelier.formats import simulators, snapshots
 from chandelier.jobs import lifecycle
@@ -324,6 +325,65 @@ def simulator_table() -> str:
     return table(("Name", "Qubits", "Method", "Description"), rows)
 
 
+#: Heads of the columns that say which method of simulation takes an instruction.
+METHODS: Final[Mapping[str, str]] = {
+    methods.STATEVECTOR: "statevector",
+    methods.DENSITY_MATRIX: "density matrix",
+    methods.MPS: "MPS",
+    methods.STABILIZER: "stabilizer",
+    methods.EXTENDED_STABILIZER: "ext. stabilizer",
+    methods.UNITARY: "unitary",
+    methods.SUPEROP: "superop",
+}
+
+
+def gate_table() -> str:
+    """Return the gates, with who takes them."""
+    heads = ("Gate", "Qubits", "Parameters", "What it does", "Devices", *METHODS.values())
+    return table(heads, (_gate(name, row) for name, row in instructions.GATES.items()))
+
+
+def _gate(name: str, row: instructions.Row) -> Sequence[object]:
+    shape = gates.SHAPES[name]
+    qubits = f"{shape.qubits} or more" if shape.controlled else shape.qubits
+    return (code(name), qubits, row.takes, row.does, row.devices, *_methods(name))
+
+
+def instruction_table() -> str:
+    """Return the instructions that are no gates, with who takes them."""
+    return _instructions(instructions.OTHERS)
+
+
+def look_table() -> str:
+    """Return the instructions that look at the state, with who takes them."""
+    return _instructions({name: row for name, row in instructions.LOOKS.items() if name != "snapshot"})
+
+
+def _instructions(rows: Mapping[str, instructions.Row]) -> str:
+    heads = ("Instruction", "Takes", "What it does", "Devices", *METHODS.values())
+    return table(heads, ((code(name), row.takes, row.does, row.devices, *_methods(name)) for name, row in rows.items()))
+
+
+def _methods(name: str) -> Iterator[str]:
+    today = programs.ALIASES.get(name, name)
+    return (_yes(methods.takes(method, today)) for method in METHODS)
+
+
+def snapshot_table() -> str:
+    """Return the types of snapshots, with the methods that take them."""
+    heads = ("Type", "Key in `snapshots`", "Each value", "What it shows", *METHODS.values())
+    rows = [
+        (code(kind), code(row.shown), "of a shot" if row.each else "a mean", row.does, *_methods(row.save))
+        for kind, row in saved.SNAPSHOTS.items()
+    ]
+    return table(heads, rows)
+
+
+def refused_instructions() -> str:
+    """Return the instructions that nothing does, and why."""
+    return table(("Instruction", "Refused, because"), ((code(name), why) for name, why in validation.REFUSED.items()))
+
+
 def snapshot_names() -> str:
     """Return the names of all installed snapshots."""
     return ", ".join(code(name) for name in snapshots.names()) + ".\n"
@@ -348,6 +408,11 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "faults": faults,
     "simulators": simulator_table,
     "snapshots": snapshot_names,
+    "gates": gate_table,
+    "instructions": instruction_table,
+    "looks": look_table,
+    "snapshot-types": snapshot_table,
+    "refused-instructions": refused_instructions,
 }
 
 

@@ -280,10 +280,15 @@ def test_messages_are_fit_to_be_stored(pipe: Connection, bench: Bench, wanted: J
     assert "\x00" not in reply.message
 
 
-def test_failures_of_experiments_are_fit_to_be_stored(bench: Bench) -> None:
+def test_failures_of_experiments_are_fit_to_be_stored(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message of an experiment that fails while it runs is as short, whatever it quotes."""
-    twice = [gate("h", [0]), *[gate("save_state", [0], label=NAME[990:])] * 2]
-    reply = bench.reply(program(twice, [gate("x", [0])]), "ibmq_qasm_simulator")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError(NAME[990:])
+
+    monkeypatch.setattr("chandelier.engines.aer.build", broken)
+    wanted = program([gate("save_state", [0])], [gate("x", [0]), gate("measure", [0], memory=[0])])
+    reply = bench.reply(wanted, "ibmq_qasm_simulator")
 
     assert isinstance(reply, tasks.Finished)
     assert reply.experiments == 1
@@ -315,7 +320,8 @@ def test_memory_that_was_not_predicted(pipe: Connection, bench: Bench, monkeypat
 
 def test_a_state_that_aer_cannot_hold(pipe: Connection, bench: Bench) -> None:
     """A state beyond the limit of memory is refused by its prediction, with its size."""
-    wide = program([gate("u3", [index], 0.1, 0.2, 0.3) for index in range(29)])
+    turns = [gate("u3", [index], 0.1, 0.2, 0.3) for index in range(29)]
+    wide = program([*turns, *[gate("cx", [index, index + 1]) for index in range(28)], measure(*range(29))])
     reply = run(pipe, files(bench, wide, "simulator_statevector"), tasks.Limits(1 << 30, 1000.0))
 
     assert isinstance(reply, tasks.Refused)

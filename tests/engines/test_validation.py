@@ -28,6 +28,12 @@ DEVICES = {
 }
 BFUNC = {"name": "bfunc", "mask": "0x1", "relation": "==", "val": "0x1", "register": 2}
 
+
+def misread(rows: object = ((0.9, 0.1), (0.2, 0.8))) -> Json:
+    """A readout error on the first memory slot."""
+    return {"name": "roerror", "memory": [0], "params": rows}
+
+
 #: device, code, words of the message, program
 REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_manila", 8001, ["Experiment 1, instruction 2", "h on qubit 0", "cx, id, rz, sx, x", "Transpile"],
@@ -35,7 +41,7 @@ REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_manila", 8001, ["'ghz'"[1:-1]], program([gate("ghz", [0, 1, 2])])),
     ("ibmq_manila", 8001, ["u3"], program([gate("U", [0], 0.1, 0.2, 0.3)])),
     ("ibmq_manila", 8001, ["initialize"], program([gate("initialize", [0], [1, 0], [0, 0])])),
-    ("ibmq_manila", 8001, ["if_else"], program([gate("if_else", [0])])),
+    ("ibmq_manila", 8010, ["if_else", "bfunc"], program([gate("if_else", [0])])),
     ("ibmq_manila", 8002, ["no cx", "0, 2"], program([gate("cx", [0, 2])])),
     ("ibm_sherbrooke", 8002, ["in this direction", "from 1 to 0"], program([gate("ecr", [0, 1])])),
     ("ibm_hanoi", 8003, ["cx on these qubits", "faulty"], program([gate("cx", [5, 8])])),
@@ -58,8 +64,11 @@ REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_manila", 8006, ["200000 shots", "1 to 100000"], program([X], shots=200_000)),
     ("ibmq_essex", 8006, ["1 to 8192"], program([gate("u1", [0], 1)], shots=8193)),
     ("ibmq_essex", 8007, ["76 experiments", "up to 75"], program(*[[gate("u1", [0], 1)]] * 76)),
-    ("ibmq_manila", 8010, ["level 1"], program([X], meas_level=1)),
-    ("ibmq_manila", 8010, ["level 0"], program([X], meas_level=0)),
+    ("ibmq_manila", 8010, ["level 0", "1 (points) and 2 (bits) for circuits"], program([X], meas_level=0)),
+    ("ibmq_manila", 8010, ["level 3"], program([X], meas_level=3)),
+    ("ibmq_manila", 8010, ["'mean'", "'single' or 'avg'"], program([X], meas_level=1, meas_return="mean")),
+    ("ibmq_essex", 8010, ["level 1", "level 2 (bits) only"], program([gate("u1", [0], 1)], meas_level=1)),
+    ("ibmq_qasm_simulator", 8010, ["level 1", "level 2 (bits) only"], program([X], meas_level=1)),
     ("ibmq_manila", 8010, ["pulses"], sample("cals")),
     ("ibmq_manila", 8010, ["noise model"], program([X], noise_model={"errors": []})),
     ("ibmq_manila", 8010, ["conditions"], program([measure(0), BFUNC, gate("x", [1], conditional=2)])),
@@ -73,7 +82,7 @@ REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_manila", 8011, ["PULSE"], sample("pulse_rabi_armonk_ml2")),
     ("ibmq_qasm_simulator", 8011, ["PULSE"], sample("pulse_rabi_armonk_ml2")),
     ("ibmq_qasm_simulator", 8001, ["'ghz'", "Transpile"], program([gate("ghz", [0])])),
-    ("ibmq_qasm_simulator", 8001, ["if_else"], program([gate("if_else", [0])])),
+    ("ibmq_qasm_simulator", 8010, ["if_else", "bfunc"], program([gate("if_else", [0])])),
     ("ibmq_qasm_simulator", 8004, ["not unitary"], program([gate("unitary", [0], [[1, 0], [1, 1]])])),
     ("ibmq_qasm_simulator", 8004, ["shape"], program([gate("unitary", [0, 1], [[1, 0], [0, 1]])])),
     ("ibmq_qasm_simulator", 8004, ["array"], program([gate("unitary", [0], [["a", 0], [0, 1]])])),
@@ -101,15 +110,41 @@ REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_qasm_simulator", 8005, ["register slot 5"], program([gate("x", [0], conditional=5)])),
     ("ibmq_qasm_simulator", 8005, ["register slots"], program([gate("measure", [0], register=[99_999])])),
     ("ibmq_qasm_simulator", 8005, ["qubits 0 to 31"], program([gate("x", [32])])),
-    ("ibmq_qasm_simulator", 8010, ["roerror"], program([gate("roerror", [0], [1, 0], [0, 1])])),
+    ("ibmq_qasm_simulator", 8010, ["misreads 0 slots"], program([gate("roerror", [0], [1, 0], [0, 1])])),
+    ("ibmq_qasm_simulator", 8004, ["shape (1, 2)"], program([measure(0), misread([[1, 0]])])),
+    ("ibmq_qasm_simulator", 8004, ["sum 1"], program([measure(0), misread([[1, 0], [0.2, 0.2]])])),
+    ("ibmq_qasm_simulator", 8010, ["follows a roerror"], program([measure(0), misread(), measure(0)])),
+    ("ibmq_qasm_simulator", 8010, ["follows a roerror"], program([measure(0), misread(), BFUNC])),
+    ("ibmq_qasm_simulator", 8010, ["follows a roerror"], program([measure(0), misread(), gate("save_state", [0])])),
+    ("ibmq_manila", 8010, ["roerror", "errors of its own"], program([measure(0), misread()])),
+    ("ibmq_qasm_simulator", 8005, ["all qubits in use", "[0, 1]"],
+     program([gate("cx", [0, 1]), gate("set_statevector", [0], 1, 0)])),
+    ("ibmq_qasm_simulator", 8004, ["label 'a'"],
+     program([gate("save_state", [0], label="a"), gate("save_probabilities", [0], label="a")])),
+    ("ibmq_qasm_simulator", 8005, ["memory slot 3", "declares 1"],
+     program([measure(0), gate("x", [0], conditional={"mask": "0x8", "val": "0x8"})])),
     ("ibmq_qasm_simulator", 8010, ["bits"], program([BFUNC | {"mask": hex(1 << 300)}])),
     ("ibmq_qasm_simulator", 8010, ["snapshots of type"], program([gate("snapshot", [0], snapshot_type="odd")])),
     ("ibmq_qasm_simulator", 8010, ["'magic'"], program([X], method="magic")),
-    ("ibmq_qasm_simulator", 8010, ["condition"], program([BFUNC, gate("save_state", [0], conditional=2)])),
+    ("ibmq_qasm_simulator", 8010, ["condition"], program([BFUNC, misread() | {"conditional": 2}])),
     ("simulator_statevector", 8010, ["'stabilizer'"], program([X], method="stabilizer")),
     ("simulator_stabilizer", 8001, ["t is not", "stabilizer"], program([gate("t", [0])])),
     ("simulator_mps", 8001, ["save_unitary"], program([gate("save_unitary", [0])])),
-    ("simulator_extended_stabilizer", 8010, ["conditions"], program([measure(0), BFUNC])),
+    ("ibmq_qasm_simulator", 8010, ["unitary method", "conditions"],
+     program([BFUNC, gate("save_unitary", [0])], method="unitary")),
+    ("ibmq_qasm_simulator", 8010, ["unitary method", "add a save_unitary"], program([X], method="unitary")),
+    ("ibmq_qasm_simulator", 8010, ["unitary method", "superop"],
+     program([X, gate("save_unitary", [0])], noise_model={"errors": [{}]})),
+    ("ibmq_qasm_simulator", 8010, ["the unitary method does not do it"],
+     program([X, gate("save_unitary", [0]), measure(0)])),
+    ("ibmq_qasm_simulator", 8001, ["kraus", "(unitary)", "these methods can: statevector"],
+     program([gate("kraus", [0], [[1, 0], [0, 1]]), gate("save_unitary", [0])])),
+    ("ibmq_qasm_simulator", 8010, ["superop method"],
+     program([measure(0), gate("save_superop", [0])], method="superop")),
+    ("ibmq_qasm_simulator", 8010, ["unitary method"],
+     program([gate("reset", [0]), gate("save_unitary", [0])], method="unitary")),
+    ("ibmq_qasm_simulator", 8001, ["can: matrix_product_state"],
+     program([gate("save_matrix_product_state", [0])], method="statevector")),
 ]  # fmt: skip
 
 
@@ -155,6 +190,9 @@ ACCEPTED: list[tuple[str, Json]] = [
     ("simulator_mps", program([gate("cu3", [0, 1], 0.1, 0.2, 0.3)])),
     ("simulator_stabilizer", program([gate("h", [4999]), measure(4999)])),
     ("simulator_extended_stabilizer", program([gate("t", [0]), gate("ccx", [0, 1, 2])])),
+    ("simulator_extended_stabilizer", program([measure(0), BFUNC, gate("t", [0], conditional=2)])),
+    ("ibmq_manila", program([X, measure(0)], meas_level=1)),
+    ("ibmq_manila", program([X, gate("delay", [0], 160, unit="ns"), gate("wait", [0], 20)], meas_return="avg")),
 ]
 
 

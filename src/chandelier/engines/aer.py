@@ -5,18 +5,18 @@ import collections
 import dataclasses
 import functools
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-from qiskit.quantum_info import Clifford, DensityMatrix, Operator, StabilizerState, Statevector, SuperOp
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from chandelier import errors
-from chandelier.engines import circuits, matrices, methods, noise, programs, routes, usernoise
+from chandelier.engines import circuits, methods, noise, programs, readout, routes, sampling, saved, usernoise
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, results, tasks
+
+Json = dict[str, Any]
 
 #: Where experiments that share a seed run in different calls, the seeds of the calls are this far apart.
 SEED_STRIDE: Final = 1_000_003
@@ -46,6 +46,7 @@ class _Group(NamedTuple):
     method: str
     shots: int
     memory: bool
+    level: int
     seed: int | None
     noise: int
     layout: tuple[int, ...] | None
@@ -80,11 +81,17 @@ def _group(way: routes.Route, target: targets.Target) -> _Group:
     return _Group(
         method=way.plan.method,
         shots=experiment.shots,
-        memory=bool(experiment.config.memory),
+        memory=_listed(experiment),
+        level=readout.level(experiment.config),
         seed=experiment.seed,
         noise=id(experiment.config.noise_model),
         layout=way.layout if noisy else None,  # noise is for the qubits of the circuits, so they must agree on them
     )
+
+
+def _listed(experiment: programs.Opened) -> bool:
+    """Whether the outcome of each shot is needed; points in the plane of the signal are drawn for each."""
+    return bool(experiment.config.memory) or readout.level(experiment.config) == 1
 
 
 def _run_group(
@@ -96,7 +103,7 @@ def _run_group(
         try:
             built.append((way, build(way, target)))
         except Exception as error:  # noqa: BLE001 -- whatever one experiment does, the others go on
-            outcomes[way.experiment.index] = _failure(way, *_reason(error))
+            outcomes[way.experiment.index] = failure(way, *reason(error))
     try:
         reports = _call(built, target, limits, seed)
     except Exception as error:  # noqa: BLE001
@@ -104,10 +111,10 @@ def _run_group(
             for number, (way, _) in enumerate(built):
                 outcomes |= _run_group([way], target, limits, (seed + number * SEED_STRIDE) % SEED_RANGE)
         else:
-            outcomes |= {way.experiment.index: _failure(way, *_reason(error)) for way, _ in built}
+            outcomes |= {way.experiment.index: failure(way, *reason(error)) for way, _ in built}
         return outcomes
     for (way, circuit), report in zip(built, reports, strict=True):
-        outcomes[way.experiment.index] = _outcome(way, circuit, report)
+        outcomes[way.experiment.index] = _outcome(way, circuit, report, target)
     return outcomes
 
 
@@ -139,7 +146,7 @@ def noise_model(ways: Sequence[routes.Route], target: targets.Target) -> NoiseMo
     for step in (step for way in ways for step in way.steps):
         qubits = step.qubits or ()
         if step.name == "measure":
-            measured.update(qubits)
+            measured.update(qubits if readout.level(ways[0].experiment.config) == 2 else ())
         elif step.name == "reset":
             sites.update(("reset", (index,)) for index in qubits)
         elif programs.acts(step):
@@ -160,7 +167,7 @@ def _call(
     job = simulator(ways[0].plan.method).run(
         [circuit.circuit for _, circuit in built],
         shots=first.shots,
-        memory=bool(first.config.memory),
+        memory=_listed(first),
         seed_simulator=seed,
         noise_model=noise_model(ways, target),
         max_memory_mb=max(limits.memory_bytes >> 20, 1),
@@ -177,7 +184,8 @@ def simulator(method: str) -> AerSimulator:
     return AerSimulator(method=method, max_parallel_threads=1, max_parallel_experiments=1)
 
 
-def _reason(error: Exception) -> tuple[int, str]:
+def reason(error: Exception) -> tuple[int, str]:
+    """The code and the message of an experiment that failed."""
     if isinstance(error, errors.ProgramRefused):
         return error.code, error.message
     if isinstance(error, MemoryError):
@@ -185,10 +193,10 @@ def _reason(error: Exception) -> tuple[int, str]:
     return 8021, _short(f"{type(error).__name__}: {error}")
 
 
-def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any) -> Outcome:
+def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any, target: targets.Target) -> Outcome:
     if not report.success:
         message = _short(str(report.status).removeprefix("ERROR:").strip())
-        return _failure(way, next((code for words, code in _EXHAUSTED.items() if words in message), 8021), message)
+        return failure(way, next((code for words, code in _EXHAUSTED.items() if words in message), 8021), message)
     experiment = way.experiment
     details = report.metadata or {}
     return Outcome(
@@ -196,10 +204,10 @@ def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any) -> Outco
             shots=experiment.shots,
             success=True,
             status="DONE",
-            data=_data(experiment, circuit, report.data.to_dict()),
+            data=_data(way, circuit, report.data.to_dict(), int(report.seed_simulator), target),
             header=experiment.header,
             circ_id=experiment.index,
-            meas_level=2,
+            **readout.described(experiment.config),
             time_taken=float(report.time_taken),
             seed_simulator=int(report.seed_simulator),
             metadata={
@@ -212,63 +220,36 @@ def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any) -> Outco
     )
 
 
-def _failure(way: routes.Route, code: int, message: str) -> Outcome:
+def failure(way: routes.Route, code: int, message: str) -> Outcome:
+    """What became of an experiment that failed."""
     experiment = way.experiment
     entry = results.failed(reason=message, shots=experiment.shots, header=experiment.header, circ_id=experiment.index)
     return Outcome(entry, code, message)
 
 
-def _data(experiment: programs.Opened, circuit: circuits.Circuit, raw: Mapping[str, Any]) -> dict[str, Any]:
+def _data(
+    way: routes.Route, circuit: circuits.Circuit, raw: Mapping[str, Any], seed: int, target: targets.Target
+) -> Json:
     """The data of an experiment: counts and shots without the hidden bits, and what was saved."""
+    experiment = way.experiment
+    rng = sampling.generator(seed if experiment.seed is None else experiment.seed, experiment.index)
     visible = (1 << circuit.slots) - 1
-    saved = {key: plain(value) for key, value in raw.items() if key not in {"counts", "memory"}}
-    data: dict[str, Any] = {key: value for key, value in saved.items() if not key.startswith(matrices.SNAPSHOT_PREFIX)}
-    snapshots: dict[str, dict[str, Any]] = {}
-    for key, value in saved.items():
-        if key.startswith(matrices.SNAPSHOT_PREFIX):
-            kind, label = key.removeprefix(matrices.SNAPSHOT_PREFIX).split(":", 1)
-            shown = {"values": value} if kind == "probabilities" else value
-            snapshots.setdefault(kind, {})[label] = [shown]
-    if snapshots:
-        data["snapshots"] = snapshots
-    if circuit.measures or not data:
-        tally: dict[int, int] = {}
-        for key, number in (raw.get("counts") or {"0x0": experiment.shots}).items():
-            bits = int(key, 16) & visible
-            tally[bits] = tally.get(bits, 0) + int(number)
-        data["counts"] = results.counts(tally)
-        if experiment.config.memory:
-            shots = raw.get("memory") or ["0x0"] * experiment.shots
-            data["memory"] = results.memory(int(shot, 16) & visible for shot in shots)
-    return data
-
-
-def plain(value: Any) -> qobj.Json:
-    """Write what Aer saved as JSON: complex numbers as `[re, im]`, outcomes as hexadecimal text."""
-    for kind, reader in _READERS.items():
-        if isinstance(value, kind):
-            return plain(reader(value))
-    if isinstance(value, np.ndarray | np.generic):
-        if np.iscomplexobj(value):
-            return np.stack([value.real, value.imag], axis=-1).tolist()
-        return value.tolist()
-    if isinstance(value, complex):
-        return [value.real, value.imag]
-    if isinstance(value, Mapping):
-        return {hex(key) if isinstance(key, int) else str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return value
-
-
-_READERS: Final[Mapping[type, Callable[[Any], Any]]] = {
-    Statevector: lambda state: state.data,
-    DensityMatrix: lambda state: state.data,
-    Operator: lambda operator: operator.data,
-    SuperOp: lambda channel: channel.data,
-    StabilizerState: lambda state: state.clifford.to_dict(),
-    Clifford: lambda clifford: clifford.to_dict(),
-}
+    data = saved.collected(raw, way.steps, slots=circuit.slots, hidden=circuit.circuit.num_clbits > circuit.slots)
+    if not circuit.measures and data:
+        return data
+    tally: dict[int, int] = {}
+    for key, number in (raw.get("counts") or {"0x0": experiment.shots}).items():
+        bits = int(key, 16) & visible
+        tally[bits] = tally.get(bits, 0) + int(number)
+    if not _listed(experiment):
+        return {**data, "counts": results.counts(readout.misread(rng, tally, way.steps))}
+    words = [int(shot, 16) & visible for shot in raw.get("memory") or ["0x0"] * experiment.shots]
+    if readout.level(experiment.config) == 1:
+        average = readout.averages(experiment.config)
+        seen = readout.kerneled(rng, words, way.steps, target, slots=circuit.slots, average=average)
+        return {**data, "memory": seen}
+    words = readout.misread_shots(rng, words, way.steps)
+    return {**data, "counts": results.counts(collections.Counter(words)), "memory": results.memory(words)}
 
 
 def _short(text: str) -> str:

@@ -35,6 +35,7 @@ from chandelier.engines import (
     picture,
     programs,
     routes,
+    running,
     validation,
 )
 from chandelier.engines import target as targets
@@ -150,7 +151,7 @@ def _compile(task: tasks.Validate, converted: Path, kept: Kept) -> QuantumCircui
 def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
     started = time.monotonic()
     program, target, ways = _prepare(task, kept)
-    outcomes = aer.run(ways, target, task.limits)
+    outcomes = running.run(ways, target, task.limits)
     failed = [outcome for outcome in outcomes if outcome.code]
     if len(failed) == len(outcomes) and failed[0].code in {8008, 8022}:
         raise errors.ProgramRefused(failed[0].message, failed[0].code)

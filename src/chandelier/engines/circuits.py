@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from qiskit.circuit import Clbit, Measure, Operation, QuantumCircuit, Qubit, Reset
 from qiskit.circuit.classical import expr
 
-from chandelier.engines import gates, matrices, programs, schedule
+from chandelier.engines import gates, matrices, methods, programs, saved, schedule
 from chandelier.formats import qobj
 
 #: What happens to a qubit that waits: its index and the time in seconds.
@@ -45,6 +45,7 @@ class _Wires:
     scratch: Clbit
     native: frozenset[str]
     idle: Idle
+    hidden: bool
 
 
 def no_idle(_qubit: int, _seconds: float) -> None:
@@ -95,7 +96,8 @@ def build(
     circuit = QuantumCircuit(
         [*qubits.values()], [*memory, *registers.values(), *([scratch] if needs_scratch else [])], global_phase=phase
     )
-    wires = _Wires(circuit, qubits, memory, registers, scratch, native, idle)
+    hidden = needs_scratch or bool(registers)
+    wires = _Wires(circuit, qubits, memory, registers, scratch, native, idle, hidden)
     for step in instructions:
         _append(wires, step)
     writes = any(step.name in {"measure", "bfunc"} and qobj.slots(step.memory) for step in instructions)
@@ -119,13 +121,9 @@ def _registers(instructions: Sequence[qobj.Instruction]) -> set[int]:
 def _append(wires: _Wires, step: qobj.Instruction) -> None:
     if step.name == "barrier":
         wires.circuit.barrier(_present(wires, step.qubits or wires.qubits))
-    elif step.name == "bfunc":
-        _bfunc(wires, step)
-    elif step.name == "copy":
-        for slot in qobj.slots(step.register_copy):
-            source = wires.registers[step.register_orig or 0]
-            wires.circuit.store(wires.registers[slot], expr.lift(source))
-    else:
+    elif step.name in {"bfunc", "copy"}:
+        _compute(wires, step)
+    elif step.name != "roerror":  # which changes what is read, not what happens
         _guarded(wires, step)
 
 
@@ -151,6 +149,8 @@ def _perform(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> 
             circuit.append(Reset(), [qubit], copy=False)
     elif step.name == "delay":
         _wait(wires, step, circuit)
+    elif methods.saves(step.name):
+        circuit.append(saved.operation(step, listed=wires.hidden), qubits, copy=False)
     else:
         for operation, places in operations(step, wires.native, circuit):
             circuit.append(operation, [qubits[place] for place in places], copy=False)
@@ -193,17 +193,26 @@ def _measure(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> 
             circuit.store(wires.registers[register[place]], expr.lift(bit))
 
 
-def _bfunc(wires: _Wires, step: qobj.Instruction) -> None:
-    value = comparison(
-        step.relation or "==",
-        qobj.number(step.mask or 0),
-        qobj.number(step.val or 0),
-        lambda place: wires.registers[place],
-    )
-    for slot in qobj.slots(step.register):
-        wires.circuit.store(wires.registers[slot], value)
-    for slot in qobj.slots(step.memory):
-        wires.circuit.store(wires.memory[slot], value)
+def _compute(wires: _Wires, step: qobj.Instruction) -> None:
+    """Store what a `bfunc` or a `copy` makes.
+
+    A condition becomes part of the value: Aer does what stands in a branch without qubits whether it is taken or not.
+    """
+    condition = _condition(wires, step)
+    if step.name == "copy":
+        value: expr.Expr = expr.lift(wires.registers[step.register_orig or 0])
+        bits = [wires.registers[slot] for slot in qobj.slots(step.register_copy)]
+    else:
+        mask, compared = qobj.number(step.mask or 0), qobj.number(step.val or 0)
+        value = comparison(step.relation or "==", mask, compared, lambda place: wires.registers[place])
+        bits = [wires.registers[slot] for slot in qobj.slots(step.register)]
+        bits += [wires.memory[slot] for slot in qobj.slots(step.memory)]
+    for bit in bits:
+        if condition is None:
+            wires.circuit.store(bit, value)
+            continue
+        kept = expr.logic_and(expr.logic_not(condition), bit)
+        wires.circuit.store(bit, expr.logic_or(expr.logic_and(condition, value), kept))
 
 
 def _condition(wires: _Wires, step: qobj.Instruction) -> Clbit | None:

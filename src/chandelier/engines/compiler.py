@@ -18,7 +18,7 @@ from qiskit.transpiler import Target as Machine
 from qiskit.transpiler.exceptions import TranspilerError
 
 from chandelier import errors
-from chandelier.engines import gates, openqasm, programs, transcript, validation
+from chandelier.engines import gates, methods, openqasm, programs, transcript, validation
 from chandelier.engines import target as targets
 from chandelier.formats import texts
 
@@ -140,7 +140,7 @@ def _fits(written: transcript.Transcript, target: targets.Target) -> bool:
     """Whether every gate is one of the device's, where the device has it."""
     for step in written.instructions:
         name = programs.ALIASES.get(step["name"], step["name"])
-        if name in validation.STRUCTURE:
+        if name in methods.STRUCTURE:
             continue
         if name not in target.basis or tuple(step["qubits"]) not in target.edges.get(name, {tuple(step["qubits"])}):
             return False

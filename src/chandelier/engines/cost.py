@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from chandelier import errors
-from chandelier.engines import gates, matrices, methods, programs
+from chandelier.engines import frontier, gates, methods, programs, saved
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, tasks
 
@@ -31,6 +31,12 @@ STEP_NOISY: Final = 15e-6
 DRAW: Final = 1e-6
 #: Time for an experiment whatever it contains, s.
 START: Final = 2e-3
+#: The same of the exact path: for an experiment, for an outcome that is possible, and for a shot in a list, s.
+START_EXACT: Final = 0.15e-3
+DRAW_EXACT: Final = 40e-9
+LIST_EXACT: Final = 0.2e-6
+#: Time to count and to write an outcome that occurred, s.
+COUNT: Final = 1e-6
 #: Memory for a call of the simulator whatever it contains, and how much more than itself a density matrix takes.
 BASE_MEMORY: Final = 64 << 20
 SLACK: Final = 1.25
@@ -42,6 +48,13 @@ FOREVER: Final = 1e12
 STABILIZER_FROM: Final = 12
 #: A matrix product state is predicted with bonds no larger than this.
 LARGEST_BOND: Final = 64
+
+
+#: Who computes an experiment: the public simulator, or a path of our own.
+AER: Final = "aer"
+EXACT: Final = "exact"
+IDEAL: Final = "ideal"
+CLIFFORD: Final = "clifford"
 
 
 class Save(NamedTuple):
@@ -117,11 +130,13 @@ class Plan:
         method: By Aer's name.
         seconds: Predicted processor time, s.
         memory_bytes: Predicted memory.
+        path: Who computes it.
     """
 
     method: str
     seconds: float
     memory_bytes: int
+    path: str = AER
 
 
 def profile(steps: Sequence[qobj.Instruction], *, shots: int, noisy: bool) -> Profile:
@@ -148,7 +163,7 @@ def profile(steps: Sequence[qobj.Instruction], *, shots: int, noisy: bool) -> Pr
         clifford=all(step.name in gates.CLIFFORD for step in acting),
         t_gates=sum(step.name not in gates.CLIFFORD for step in acting),
         saves=frozenset(
-            matrices.saved_as(step) for step in steps if methods.saves(step.name) or step.name.startswith("set_")
+            saved.saved_as(step) for step in steps if methods.saves(step.name) or step.name.startswith("set_")
         ),
         saved=sum(SAVES[name].held * entries for name, entries in sizes),
         written=sum(SAVES[name].written * entries for name, entries in sizes),
@@ -157,18 +172,40 @@ def profile(steps: Sequence[qobj.Instruction], *, shots: int, noisy: bool) -> Pr
     )
 
 
-def plan(case: Profile, method: str, limits: tasks.Limits) -> Plan:
+def exact(order: frontier.Order, *, shots: int, listed: int) -> Plan:
+    """Predict the exact path.
+
+    Args:
+        order: Its blocks.
+        shots: Repetitions.
+        listed: Shots that are listed in the result.
+    """
+    outcomes = 2.0 ** len(order.values) if order.branching is None else 4.0 * shots
+    seconds = START_EXACT + order.seconds + DRAW_EXACT * (outcomes + min(shots, outcomes)) + LIST_EXACT * listed
+    size = 8 * order.entries + 40 * outcomes + 100 * (listed + min(shots, outcomes))
+    return Plan(methods.DENSITY_MATRIX, seconds, int(BASE_MEMORY + min(size, 1e18)), EXACT)
+
+
+def unrivalled(one: Plan, limits: tasks.Limits) -> bool:
+    """Whether a plan fits, and is done before the public simulator has begun."""
+    return one.seconds <= min(START, limits.cpu_seconds) and one.memory_bytes <= limits.memory_bytes
+
+
+def plan(case: Profile, method: str, limits: tasks.Limits, offers: Sequence[Plan] = ()) -> Plan:
     """Choose the cheapest method that fits, or predict the one that is given.
 
     Args:
         case: The experiment.
         method: A method by Aer's name, or `automatic`.
         limits: What the job may use.
+        offers: What other paths would take, which are as exact.
 
     Raises:
         errors.ProgramRefused: Code 8008 or 8009, with the prediction; 8010 if no method can do it.
     """
     choices = [_predicted(case, name) for name in _candidates(case, method)]
+    for offer in offers:
+        choices.insert(0 if not choices or offer.seconds <= choices[0].seconds else 1, offer)
     if not choices:
         raise errors.ProgramRefused("No method can do all of its instructions.", 8010)
     fitting = [one for one in choices if one.memory_bytes <= limits.memory_bytes]
@@ -198,7 +235,12 @@ def result_bytes(case: Profile, *, memory: bool) -> float:
         case: The experiment.
         memory: Whether each shot is listed.
     """
-    return case.written + (SHOT_WRITTEN * case.shots if memory else 0)
+    return case.written + (listed_bytes(case.shots) if memory else 0)
+
+
+def listed_bytes(shots: int) -> float:
+    """The least that a list of shots takes in the result, bytes."""
+    return SHOT_WRITTEN * shots
 
 
 def too_large(size: float, limits: tasks.Limits) -> errors.ProgramRefused:
@@ -238,7 +280,8 @@ def _candidates(case: Profile, method: str) -> list[str]:
     """
     if method == methods.EXTENDED_STABILIZER:
         exact = [methods.STABILIZER] if case.clifford else []
-        return [name for name in [*exact, methods.STATEVECTOR, method] if _saves_fit(case, name)]
+        last = [] if case.dynamic else [method]
+        return [name for name in [*exact, methods.STATEVECTOR, *last] if _saves_fit(case, name)]
     if method != methods.AUTOMATIC:
         return [method]
     for name, only in methods.DECISIVE.items():
@@ -353,9 +396,9 @@ def _sizes(steps: Sequence[qobj.Instruction], shots: int) -> list[tuple[str, flo
     differ = False
     for step in steps:
         differ = differ or step.name in {"measure", "reset"}
-        name = matrices.saved_as(step)
+        name = saved.saved_as(step)
         if name in SAVES:
-            times = shots if differ and (step.snapshot_type or "").endswith("list") else 1
+            times = shots if differ and saved.each(step) else 1
             sizes.append((name, times * 2.0 ** min(SAVES[name].bits * len(step.qubits or ()), 900)))
     return sizes
 

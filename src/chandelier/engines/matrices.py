@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions given by numbers: states, matrices and channels, and what a simulator is asked to save.
+"""Instructions given by numbers: states, matrices and channels.
 
 Complex numbers are `[re, im]` on the wire; a real number may stand bare. In every matrix the instruction's
 first qubit is the least significant.
@@ -7,15 +7,17 @@ first qubit is the least significant.
 Source: legacy API reference, section 12.2.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import qiskit_aer.library as aer
 from numpy.typing import NDArray
 from qiskit.circuit import Instruction, Operation
 from qiskit.circuit.library import DiagonalGate, Initialize, PauliGate, UnitaryGate
-from qiskit.quantum_info import Kraus, SparsePauliOp, SuperOp
+from qiskit.exceptions import QiskitError
+from qiskit.quantum_info import Clifford, Kraus, SuperOp
 
 from chandelier import errors
 from chandelier.formats import qobj
@@ -26,35 +28,6 @@ Complex = NDArray[np.complex128]
 MAX_MATRIX_QUBITS: Final = 10
 MAX_CHANNEL_QUBITS: Final = 5
 TOLERANCE: Final = 1e-6
-
-#: `snapshot_type` of a `snapshot`: the instruction that does the same.
-SNAPSHOTS: Final[Mapping[str, str]] = {
-    "statevector": "save_statevector",
-    "density_matrix": "save_density_matrix",
-    "probabilities": "save_probabilities_dict",
-    "unitary": "save_unitary",
-    "stabilizer": "save_stabilizer",
-}
-
-#: Start of the label under which a snapshot is saved, so that it can be told from what the user saved.
-SNAPSHOT_PREFIX: Final = "snapshot:"
-
-_SAVES: Final[Mapping[str, Callable[..., Instruction]]] = {
-    "save_clifford": aer.SaveClifford,
-    "save_density_matrix": aer.SaveDensityMatrix,
-    "save_matrix_product_state": aer.SaveMatrixProductState,
-    "save_probabilities": aer.SaveProbabilities,
-    "save_probabilities_dict": aer.SaveProbabilitiesDict,
-    "save_stabilizer": aer.SaveStabilizer,
-    "save_state": aer.SaveState,
-    "save_statevector": aer.SaveStatevector,
-    "save_statevector_dict": aer.SaveStatevectorDict,
-    "save_superop": aer.SaveSuperOp,
-    "save_unitary": aer.SaveUnitary,
-}
-
-#: Saves that know nothing of conditional collection.
-_UNCONDITIONAL: Final = frozenset({"save_clifford", "save_superop", "save_unitary"})
 
 
 def numbers(value: qobj.Json, depth: int) -> Complex:
@@ -106,6 +79,24 @@ def unitary(matrix: Complex, count: int) -> UnitaryGate:
     return UnitaryGate(matrix, check_input=False)
 
 
+def channel(matrix: Complex, count: int) -> SuperOp:
+    """Make a channel of a superoperator.
+
+    Args:
+        matrix: Shape (4**count, 4**count), on columns of the density matrix one below the other.
+        count: Number of qubits.
+
+    Raises:
+        errors.ProgramRefused: Code 8004 or 8010: of the wrong shape, too large, or not a channel.
+    """
+    _sized(count, MAX_CHANNEL_QUBITS)
+    _shaped(matrix, (4**count, 4**count))
+    found = SuperOp(matrix)
+    if not found.is_cptp(atol=TOLERANCE, rtol=0):
+        raise errors.ProgramRefused("its superoperator is not completely positive and trace preserving", 8004)
+    return found
+
+
 def _unitary(instruction: qobj.Instruction, count: int) -> Operation:
     return unitary(numbers(_only(instruction.params), 2), count)
 
@@ -145,13 +136,8 @@ def _kraus(instruction: qobj.Instruction, count: int) -> Operation:
 
 def _superop(instruction: qobj.Instruction, count: int) -> Operation:
     """Any channel is a set of Kraus operators, which every method takes."""
-    matrix = numbers(_only(instruction.params), 2)
-    _sized(count, MAX_CHANNEL_QUBITS)
-    _shaped(matrix, (4**count, 4**count))
-    channel = SuperOp(matrix)
-    if not channel.is_cptp(atol=TOLERANCE, rtol=0):
-        raise errors.ProgramRefused("its superoperator is not completely positive and trace preserving", 8004)
-    return Instruction("kraus", count, 0, list(Kraus(channel).data))
+    found = channel(numbers(_only(instruction.params), 2), count)
+    return Instruction("kraus", count, 0, list(Kraus(found).data))
 
 
 def _initialize(instruction: qobj.Instruction, count: int) -> Operation:
@@ -196,72 +182,59 @@ def _set_density_matrix(instruction: qobj.Instruction, count: int) -> Operation:
     return aer.SetDensityMatrix(matrix)
 
 
+def _set_unitary(instruction: qobj.Instruction, count: int) -> Operation:
+    return aer.SetUnitary(unitary(numbers(_only(instruction.params), 2), count).params[0])
+
+
+def _set_superop(instruction: qobj.Instruction, count: int) -> Operation:
+    return aer.SetSuperOp(channel(numbers(_only(instruction.params), 2), count).data)
+
+
+def _set_stabilizer(instruction: qobj.Instruction, count: int) -> Operation:
+    """`params` is `[{"stabilizer": [labels], "destabilizer": [labels]}]`."""
+    try:
+        state = Clifford.from_dict(_only(instruction.params))
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, QiskitError) as error:
+        raise errors.ProgramRefused("its parameter is not a list of stabilizers and destabilizers", 8004) from error
+    if state.num_qubits != count:
+        raise errors.ProgramRefused(f"its state is of {state.num_qubits} qubits, not {count}", 8004)
+    return aer.SetStabilizer(state)
+
+
+def _set_matrix_product_state(instruction: qobj.Instruction, count: int) -> Operation:
+    """`params` is `[[sites, weights]]`: two matrices for each qubit, and the Schmidt numbers between neighbours."""
+    try:
+        sites, weights = _only(instruction.params)
+        pairs = [(numbers(zero, 2), numbers(one, 2)) for zero, one in sites]
+        bonds = [numbers(values, 1).real for values in weights]
+    except (TypeError, ValueError) as error:
+        raise errors.ProgramRefused("its parameter is not a matrix product state", 8004) from error
+    if len(pairs) != count or len(bonds) != count - 1:
+        raise errors.ProgramRefused(f"its state is of {len(pairs)} qubits, not {count}", 8004)
+    widths = [1, *map(len, bonds), 1]
+    for place, pair in enumerate(pairs):
+        for matrix in pair:
+            _shaped(matrix, (widths[place], widths[place + 1]))
+    norm = _norm(pairs, bonds)
+    if abs(norm - 1) > TOLERANCE:
+        raise errors.ProgramRefused(f"its state has norm {norm:.6g}, not 1", 8004)
+    return aer.SetMatrixProductState((pairs, bonds))
+
+
+def _norm(pairs: Sequence[tuple[Complex, Complex]], bonds: Sequence[NDArray[np.float64]]) -> float:
+    """Norm of a matrix product state: the product over the chain of its matrices with the numbers between them."""
+    whole = np.ones((1, 1), dtype=np.complex128)
+    for pair, bond in zip(pairs, [*bonds, np.ones(1)], strict=True):
+        sites = np.stack(pair) * bond
+        whole = np.einsum("sba,bc,scd->ad", sites.conj(), whole, sites)
+    return math.sqrt(abs(complex(whole[0, 0])))
+
+
 def _pauli(instruction: qobj.Instruction, count: int) -> Operation:
     label = _only(instruction.params)
     if not isinstance(label, str) or len(label) != count or not set(label) <= set("IXYZ"):
         raise errors.ProgramRefused(f"its label {label!r} does not name {count} Pauli operators", 8004)
     return PauliGate(label)
-
-
-def _save(instruction: qobj.Instruction, count: int) -> Operation:
-    name, how = instruction.name, instruction.snapshot_type or ""
-    options: dict[str, Any] = {"pershot": how.endswith("list")}
-    if name not in _UNCONDITIONAL:
-        options["conditional"] = how.startswith("c_")
-    if instruction.label:
-        options["label"] = instruction.label
-    return _SAVES[name](count, **options)
-
-
-def _save_expectation(instruction: qobj.Instruction, count: int) -> Operation:
-    """`params` is a list of `[Pauli label, [coefficient, of the variance]]`."""
-    terms = instruction.params
-    try:
-        labels = [str(label) for label, _ in terms]
-        weights = [float(np.ravel(weight)[0]) for _, weight in terms]
-        observable = SparsePauliOp(labels, weights)
-    except (TypeError, ValueError, IndexError) as error:
-        raise errors.ProgramRefused("its parameters are not a list of Pauli terms", 8004) from error
-    except Exception as error:
-        raise errors.ProgramRefused(f"its Pauli terms are wrong: {error}", 8004) from error
-    if observable.num_qubits != count:
-        raise errors.ProgramRefused(f"its Pauli terms are of {observable.num_qubits} qubits", 8004)
-    how = instruction.snapshot_type or ""
-    variance = instruction.name == "save_expval_var"
-    make = aer.SaveExpectationValueVariance if variance else aer.SaveExpectationValue
-    label = instruction.label or ("expectation_value_variance" if variance else "expectation_value")
-    return make(observable, label, pershot=how.endswith("list"), conditional=how.startswith("c_"))
-
-
-def _save_amplitudes(instruction: qobj.Instruction, count: int) -> Operation:
-    states = instruction.params
-    if not isinstance(states, list) or not all(
-        isinstance(state, int) and not isinstance(state, bool) and 0 <= state < 2**count for state in states
-    ):
-        raise errors.ProgramRefused("its parameters are not states of its qubits", 8004)
-    squared = instruction.name == "save_amplitudes_sq"
-    make = aer.SaveAmplitudesSquared if squared else aer.SaveAmplitudes
-    label = instruction.label or ("amplitudes_squared" if squared else "amplitudes")
-    return make(count, states, label)
-
-
-def _snapshot(instruction: qobj.Instruction, count: int) -> Operation:
-    kind = _kind(instruction)
-    if kind not in SNAPSHOTS:
-        raise errors.ProgramRefused(f"snapshots of type {kind!r} are not supported", 8010)
-    label = f"{SNAPSHOT_PREFIX}{kind}:{instruction.label or ''}"
-    return _SAVES[SNAPSHOTS[kind]](count, label=label)
-
-
-def saved_as(instruction: qobj.Instruction) -> str:
-    """Name of the instruction that does what this one does: a snapshot's by its type, else its own."""
-    if instruction.name != "snapshot":
-        return instruction.name
-    return SNAPSHOTS.get(_kind(instruction), instruction.name)
-
-
-def _kind(instruction: qobj.Instruction) -> str:
-    return instruction.snapshot_type or instruction.kind or "statevector"
 
 
 def _only(params: qobj.Json) -> qobj.Json:
@@ -270,13 +243,20 @@ def _only(params: qobj.Json) -> qobj.Json:
     return params[0]
 
 
-def _nested(value: qobj.Json, depth: int) -> qobj.Json:
-    if depth:
-        return [_nested(part, depth - 1) for part in value]
+def number(value: qobj.Json) -> complex:
+    """Read a complex number.
+
+    Raises:
+        TypeError, ValueError: It is none.
+    """
     if isinstance(value, list):
         real, imaginary = value
         return complex(real, imaginary)
     return complex(value)
+
+
+def _nested(value: qobj.Json, depth: int) -> qobj.Json:
+    return [_nested(part, depth - 1) for part in value] if depth else number(value)
 
 
 def _sized(count: int, most: int) -> None:
@@ -296,14 +276,12 @@ BUILDERS: Final[Mapping[str, Callable[[qobj.Instruction, int], Operation]]] = {
     "kraus": _kraus,
     "multiplexer": _multiplexer,
     "pauli": _pauli,
-    "save_amplitudes": _save_amplitudes,
-    "save_amplitudes_sq": _save_amplitudes,
-    "save_expval": _save_expectation,
-    "save_expval_var": _save_expectation,
     "set_density_matrix": _set_density_matrix,
+    "set_matrix_product_state": _set_matrix_product_state,
+    "set_stabilizer": _set_stabilizer,
     "set_statevector": _set_statevector,
-    "snapshot": _snapshot,
+    "set_superop": _set_superop,
+    "set_unitary": _set_unitary,
     "superop": _superop,
     "unitary": _unitary,
-    **dict.fromkeys(_SAVES, _save),
 }

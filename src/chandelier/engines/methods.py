@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from qiskit_aer import AerSimulator
 
-from chandelier.engines import gates, matrices
+from chandelier.engines import gates, matrices, saved
 
 AUTOMATIC: Final = "automatic"
 STATEVECTOR: Final = "statevector"
@@ -20,6 +20,9 @@ STABILIZER: Final = "stabilizer"
 EXTENDED_STABILIZER: Final = "extended_stabilizer"
 UNITARY: Final = "unitary"
 SUPEROP: Final = "superop"
+
+#: Instructions that neither act on a state by numbers nor look at it.
+STRUCTURE: Final = frozenset({"barrier", "bfunc", "copy", "delay", "measure", "reset", "roerror"})
 
 _ANY_GATE: Final = frozenset(gates.SHAPES) | {"pauli", "unitary", "diagonal", "multiplexer"}
 _PROBABILITIES: Final = frozenset({"save_probabilities", "save_probabilities_dict", "save_state"})
@@ -32,11 +35,13 @@ class Method(NamedTuple):
     Attributes:
         gates: Names of gates.
         others: Names of states, channels and saves.
+        structure: Names of those of `STRUCTURE`.
         conditional: Whether instructions may depend on measured bits.
     """
 
     gates: frozenset[str]
     others: frozenset[str]
+    structure: frozenset[str] = STRUCTURE
     conditional: bool = True
 
 
@@ -66,24 +71,38 @@ METHODS: Final[Mapping[str, Method]] = {
         _PROBABILITIES
         | _EXPECTATIONS
         | {"initialize", "kraus", "superop", "save_amplitudes", "save_amplitudes_sq", "save_density_matrix"}
-        | {"save_matrix_product_state", "save_statevector"},
+        | {"save_matrix_product_state", "save_statevector", "set_matrix_product_state"},
     ),
     STABILIZER: Method(
         gates.CLIFFORD,
-        _PROBABILITIES | _EXPECTATIONS | {"save_amplitudes_sq", "save_clifford", "save_stabilizer"},
+        _PROBABILITIES | _EXPECTATIONS | {"save_amplitudes_sq", "save_clifford", "save_stabilizer", "set_stabilizer"},
     ),
-    EXTENDED_STABILIZER: Method(gates.CLIFFORD_T, frozenset({"save_statevector"}), conditional=False),
-    UNITARY: Method(_ANY_GATE, frozenset({"save_unitary", "save_state"}), conditional=False),
-    SUPEROP: Method(_ANY_GATE, frozenset({"kraus", "superop", "save_superop", "save_state"}), conditional=False),
+    EXTENDED_STABILIZER: Method(gates.CLIFFORD_T, frozenset({"save_amplitudes_sq", "save_statevector"})),
+    UNITARY: Method(
+        _ANY_GATE,
+        frozenset({"save_state", "save_unitary", "set_unitary"}),
+        structure=frozenset({"barrier", "delay"}),
+        conditional=False,
+    ),
+    SUPEROP: Method(
+        _ANY_GATE,
+        frozenset({"kraus", "save_state", "save_superop", "set_superop", "superop"}),
+        structure=frozenset({"barrier", "delay", "reset"}),
+        conditional=False,
+    ),
 }
 
-#: Saves that only some methods can do decide for the method, in this order.
+#: What only one method can do decides for it, in this order.
 DECISIVE: Final[Mapping[str, str]] = {
     "save_unitary": UNITARY,
     "save_superop": SUPEROP,
     "save_stabilizer": STABILIZER,
     "save_clifford": STABILIZER,
     "save_matrix_product_state": MPS,
+    "set_unitary": UNITARY,
+    "set_superop": SUPEROP,
+    "set_stabilizer": STABILIZER,
+    "set_matrix_product_state": MPS,
     "set_density_matrix": DENSITY_MATRIX,
 }
 
@@ -91,15 +110,24 @@ DECISIVE: Final[Mapping[str, str]] = {
 def takes(method: str, name: str) -> bool:
     """Whether a method can do an instruction; `automatic` can do what any can."""
     if method == AUTOMATIC:
-        return any(name in row.gates or name in row.others for row in METHODS.values())
+        return any(takes(one, name) for one in METHODS)
     row = METHODS[method]
-    return name in row.gates or name in row.others
+    return name in row.gates or name in row.others or name in row.structure
+
+
+#: What Aer 0.18 lists and does wrong: a diagonal matrix as a channel is that of another one, and the extended
+#: stabilizer method takes `rz` of Clifford angles only. They are broken into other gates.
+_WRONG: Final[Mapping[str, frozenset[str]]] = {
+    EXTENDED_STABILIZER: frozenset({"rz"}),
+    SUPEROP: frozenset({"diagonal"}),
+}
 
 
 @functools.cache
 def native(method: str) -> frozenset[str]:
     """Names that Aer takes as they are."""
-    return frozenset(AerSimulator(method=method).configuration().basis_gates)
+    listed = frozenset(AerSimulator(method=method).configuration().basis_gates)
+    return listed - _WRONG.get(method, frozenset())
 
 
 def saves(name: str) -> bool:
@@ -113,5 +141,5 @@ def channel(name: str) -> bool:
 
 
 def known(name: str) -> bool:
-    """Whether any method can do an instruction."""
-    return name in gates.SHAPES or name in matrices.BUILDERS
+    """Whether any method can do an instruction, those of `STRUCTURE` aside."""
+    return name in gates.SHAPES or name in matrices.BUILDERS or name in saved.NAMES

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 
 from chandelier import errors
-from chandelier.engines import methods
+from chandelier.engines import methods, saved
 from chandelier.formats import qobj, tasks
 
 #: Older names of instructions, and today's.
-ALIASES: Final[Mapping[str, str]] = {"CX": "cx", "U": "u3", "u0": "id", "nop": "id"}
+ALIASES: Final[Mapping[str, str]] = {"CX": "cx", "U": "u3", "u0": "id", "nop": "id", "wait": "delay"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,7 @@ def declared(experiment: Opened) -> int:
 
 
 def _opened(experiment: qobj.Experiment, index: int, common: qobj.Config) -> Opened:
-    instructions = tuple(_today(step) for step in experiment.instructions)
+    instructions = tuple(_today(step, experiment.instructions) for step in experiment.instructions)
     config = qobj.merged(common, experiment.config)
     sizes = [experiment.config.memory_slots, experiment.memory_slots, common.memory_slots]
     given = [size for size in sizes if size is not None]
@@ -136,7 +136,9 @@ def _opened(experiment: qobj.Experiment, index: int, common: qobj.Config) -> Ope
     )
 
 
-def _today(step: qobj.Instruction) -> qobj.Instruction:
+def _today(step: qobj.Instruction, others: Sequence[qobj.Instruction]) -> qobj.Instruction:
+    if saved.whole(step):
+        return msgspec.structs.replace(step, qubits=tuple(sorted(active(others))) or (0,))
     name = ALIASES.get(step.name)
     if name is None:
         return step

@@ -20,7 +20,11 @@ from chandelier.formats import qobj
 #: Waits shorter than this are rounding, s.
 SHORTEST_WAIT: Final = 1e-12
 
-Wire = tuple[str, int]
+#: Instructions that take their time in their own way, or share more than qubits with others.
+_TIMED: Final = frozenset({"bfunc", "copy", "delay", "measure", "reset"})
+
+#: A qubit, or a bit of the memory or of a register.
+Wire = int | tuple[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,27 +47,42 @@ def alap(instructions: Sequence[qobj.Instruction], target: targets.Target) -> Ti
         instructions: In the order of the program, checked against the target.
         target: Gives the lengths.
     """
-    free: dict[Wire, float] = {}  # time from the end of the circuit at which a wire's next instruction starts
-    bound: dict[Wire, float] = {}  # the same, with barriers
-    done: list[qobj.Instruction] = []
+    free: dict[int, float] = {}  # time from the end of the circuit at which a qubit's next instruction starts
+    bound: dict[Wire, float] = {}  # the same of every wire, with barriers
+    known, done = target.gates, list[qobj.Instruction]()
     for instruction in reversed(instructions):
-        qubits = instruction.qubits or ()
-        if instruction.name == "barrier":
-            wires: Sequence[Wire] = [("q", index) for index in qubits] or list(bound)
-            bound.update(dict.fromkeys(wires, max((bound.get(wire, 0.0) for wire in wires), default=0.0)))
+        name, qubits = instruction.name, instruction.qubits or ()
+        if name == "barrier":
+            _hold(bound, qubits)
             continue
-        wires = _wires(instruction)
-        start = max((bound.get(wire, 0.0) for wire in wires), default=0.0)
-        end = start + _length(instruction, target)
+        plain = name not in _TIMED and instruction.conditional is None
+        wires: Sequence[Wire] = qubits if plain else _wires(instruction)
+        start = max([bound.get(wire, 0.0) for wire in wires], default=0.0)
+        if plain:
+            data = known.get((name, qubits))
+            end = start + data.length if data else start
+        else:
+            end = start + _length(instruction, target)
         for index in qubits:
-            wire = ("q", index)
-            if wire in free:
-                measured = end - start if instruction.name == "measure" else 0.0
-                done += _wait(index, start - free[wire] + measured)
-            free[wire] = end
-        bound.update(dict.fromkeys(wires, end))
-        done += _seconds(instruction, target)
-    return Timed(tuple(reversed(done)), max(bound.values(), default=0.0))
+            if index in free:
+                wait = start - free[index] + (end - start if name == "measure" else 0.0)
+                if wait >= SHORTEST_WAIT:
+                    done.append(_wait(index, wait))
+            free[index] = end
+        for wire in wires:
+            bound[wire] = end
+        if name == "delay":
+            done += _seconds(instruction, target)
+        else:
+            done.append(instruction)
+    done.reverse()
+    return Timed(tuple(done), max(bound.values(), default=0.0))
+
+
+def _hold(bound: dict[Wire, float], qubits: Sequence[int]) -> None:
+    """Let a barrier hold back qubits, or everything."""
+    wires: Sequence[Wire] = qubits or list(bound)
+    bound.update(dict.fromkeys(wires, max((bound.get(wire, 0.0) for wire in wires), default=0.0)))
 
 
 def _length(instruction: qobj.Instruction, target: targets.Target) -> float:
@@ -84,21 +103,18 @@ def delay(instruction: qobj.Instruction, target: targets.Target) -> float:
 
 
 def _seconds(instruction: qobj.Instruction, target: targets.Target) -> list[qobj.Instruction]:
-    if instruction.name != "delay":
-        return [instruction]
+    """A delay as one of each qubit, in seconds."""
     length = delay(instruction, target)
-    return [wait for index in instruction.qubits or () for wait in _wait(index, length)]
+    return [_wait(index, length) for index in instruction.qubits or () if length >= SHORTEST_WAIT]
 
 
-def _wait(index: int, length: float) -> list[qobj.Instruction]:
-    if length < SHORTEST_WAIT:
-        return []
-    return [qobj.Instruction(name="delay", qubits=(index,), params=[length], unit="s")]
+def _wait(index: int, length: float) -> qobj.Instruction:
+    return qobj.Instruction(name="delay", qubits=(index,), params=[length], unit="s")
 
 
 def _wires(instruction: qobj.Instruction) -> list[Wire]:
     """What an instruction shares with others: its qubits, and the bits it writes or depends on."""
-    wires: list[Wire] = [("q", index) for index in instruction.qubits or ()]
+    wires: list[Wire] = list(instruction.qubits or ())
     wires += [("m", slot) for slot in qobj.slots(instruction.memory)]
     wires += [("r", slot) for slot in qobj.slots(instruction.register)]
     wires += [("r", slot) for slot in qobj.slots(instruction.register_copy)]

@@ -22,6 +22,7 @@ SECONDS: Final[Mapping[str, float]] = {
     "µs": 1e-6,  # U+00B5, as the devices of 2019 and 2020 write it
     "μs": 1e-6,  # U+03BC
     "ns": 1e-9,
+    "ps": 1e-12,
 }
 
 #: Time from shot to shot where a device publishes neither a delay nor a time, s; 1000 µs in section 9.5.
@@ -83,6 +84,7 @@ class Target:
         max_shots: Most shots of an experiment.
         max_experiments: Most experiments of a program; None for no limit.
         memory: Whether it can list each shot.
+        meas_levels: Measurement levels that it gives: 1 points in the plane of the signal, 2 bits.
         conditional: Whether instructions may depend on measured bits.
         midcircuit: Whether a qubit may be used after it was measured.
         pulse: Whether it takes programs of type PULSE.
@@ -107,6 +109,7 @@ class Target:
     max_shots: int
     max_experiments: int | None
     memory: bool
+    meas_levels: frozenset[int]
     conditional: bool
     midcircuit: bool
     pulse: bool
@@ -179,6 +182,7 @@ def parse(document: device.DeviceDocument) -> Target:
         max_shots=conf["max_shots"],
         max_experiments=conf.get("max_experiments"),
         memory=bool(conf["memory"]),
+        meas_levels=frozenset(set() if simulator else conf.get("meas_levels") or ()) & {1} | {2},
         conditional=simulator or bool(conf["conditional"]) or "if_else" in (supported or ()),
         midcircuit=simulator or bool(conf.get("multi_meas_enabled")),
         pulse=bool(conf.get("open_pulse")),

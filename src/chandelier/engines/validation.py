@@ -9,10 +9,10 @@ Source: legacy API reference, sections 9, 12.1 and 12.2; the codes are in `error
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from chandelier import errors
-from chandelier.engines import circuits, gates, matrices, methods, programs, usernoise
+from chandelier.engines import circuits, gates, matrices, methods, programs, readout, saved, usernoise
 from chandelier.engines import target as targets
 from chandelier.formats import qobj
 
@@ -22,11 +22,24 @@ MAX_COMPARED: Final = 256
 
 TRANSPILE: Final = "Transpile the circuit for the device"
 
-#: Instructions without a unitary, a state or a channel of their own, which each have a check below.
-STRUCTURE: Final = frozenset({"barrier", "bfunc", "copy", "delay", "measure", "reset"})
+#: Instructions that only simulators do, and that no transpiler can make of other gates.
+SIMULATED: Final = (frozenset(matrices.BUILDERS) | saved.NAMES) - {
+    *("diagonal", "initialize", "multiplexer", "pauli", "unitary")
+}
 
-#: Instructions that mean something on a simulator only.
-SIMULATED: Final = frozenset({"kraus", "superop", "snapshot", "roerror", "set_statevector", "set_density_matrix"})
+#: Instructions of older and of newer programs that nothing here does, and what to do instead.
+REFUSED: Final[Mapping[str, str]] = {
+    "break_loop": "a Qobj has no control flow; use bfunc and conditional",
+    "continue_loop": "a Qobj has no control flow; use bfunc and conditional",
+    "for_loop": "a Qobj has no control flow; use bfunc and conditional",
+    "if_else": "a Qobj has no control flow; use bfunc and conditional",
+    "load": "no state is kept for later in a circuit; use initialize or set_statevector",
+    "noise": "noise is not switched within a circuit; send a noise model for the gates that shall have it",
+    "save": "no state is kept for later in a circuit; use save_state or a snapshot to see it",
+    "store": "a Qobj has no variables; use bfunc and copy",
+    "switch_case": "a Qobj has no control flow; use bfunc and conditional",
+    "while_loop": "a Qobj has no control flow; use bfunc and conditional",
+}
 
 
 def check(program: programs.Program, target: targets.Target) -> None:
@@ -63,7 +76,9 @@ def method(experiment: programs.Opened, target: targets.Target) -> str:
     if not target.simulator or asked in {None, methods.AUTOMATIC, target.method}:
         return target.method
     if target.method != methods.AUTOMATIC or asked not in methods.METHODS:
-        refuse(8010, f"Experiment {experiment.index}: {target.name} does not simulate by the method {asked!r}")
+        known = ", ".join(methods.METHODS) if target.method == methods.AUTOMATIC else target.method
+        where = f"Experiment {experiment.index}"
+        refuse(8010, f"{where}: {target.name} does not simulate by the method {asked!r}, only by {known}")
     return asked
 
 
@@ -71,17 +86,23 @@ def _check_settings(experiment: programs.Opened, target: targets.Target) -> None
     where, config = f"Experiment {experiment.index}", experiment.config
     if not 1 <= experiment.shots <= target.max_shots:
         refuse(8006, f"{where} asks for {experiment.shots} shots; {target.name} takes 1 to {target.max_shots}")
-    if config.meas_level not in {None, 2}:
-        refuse(
-            8010,
-            f"{where} asks for measurement level {config.meas_level}; {target.name} gives level 2 only",
-        )
+    _check_level(experiment, target)
     if config.memory and not target.memory:
         refuse(8010, f"{where} asks for the outcome of each shot, which {target.name} does not list")
     if config.noise_model != qobj.ABSENT and not target.simulator:
         refuse(8010, f"{where} brings a noise model; {target.name} has noise of its own")
     if experiment.slots > MAX_SLOTS:
         refuse(8005, f"{where} declares {experiment.slots} memory slots; up to {MAX_SLOTS} are possible")
+
+
+def _check_level(experiment: programs.Opened, target: targets.Target) -> None:
+    """Level 1 is for devices that publish it; level 0, the signal before it is integrated, is for pulses."""
+    where, level = f"Experiment {experiment.index}", readout.level(experiment.config)
+    if level not in target.meas_levels:
+        given = "levels 1 (points) and 2 (bits)" if 1 in target.meas_levels else "level 2 (bits) only"
+        refuse(8010, f"{where} asks for measurement level {level}; {target.name} gives {given} for circuits")
+    if level == 1 and experiment.config.meas_return not in {None, "single", "avg"}:
+        refuse(8010, f"{where} has `meas_return` {experiment.config.meas_return!r}; it must be 'single' or 'avg'")
 
 
 def _check_calibrations(experiment: programs.Opened, target: targets.Target) -> None:
@@ -91,19 +112,47 @@ def _check_calibrations(experiment: programs.Opened, target: targets.Target) -> 
 
 
 def _check_instructions(experiment: programs.Opened, target: targets.Target) -> None:
-    how = method(experiment, target)
+    how = _decided(experiment, method(experiment, target))
+    if target.simulator and how in {methods.UNITARY, methods.SUPEROP}:
+        _check_shown(experiment, how)
     written: set[int] = set()
     measured: set[int] = set()
+    labels: set[str] = set()
+    misread = _Misread(set(), set()) if any(step.name == "roerror" for step in experiment.instructions) else None
     for place, step in enumerate(experiment.instructions):
         try:
             _check_places(step, experiment.slots, target)
-            _check_condition(step, written, how, target)
+            _check_condition(step, written, experiment.slots, how, target)
             _check_operation(step, how, target)
             _check_order(step, measured, target)
+            if methods.saves(step.name):
+                _check_label(step, labels)
+            if step.name.startswith("set_"):
+                _check_whole(step, experiment)
+            if misread is not None:
+                _check_misread(step, misread)
         except errors.ProgramRefused as error:
             where = f"Experiment {experiment.index}, instruction {place} ({_described(step)})"
             raise errors.ProgramRefused(f"{where}: {error.message.removesuffix('.')}.", error.code) from error
         written.update(qobj.slots(step.register), qobj.slots(step.register_copy))
+
+
+def _decided(experiment: programs.Opened, how: str) -> str:
+    """The method, decided on already if an instruction leaves no choice."""
+    if how != methods.AUTOMATIC:
+        return how
+    special = [step for step in experiment.instructions if step.name in saved.NAMES or step.name.startswith("set_")]
+    names = {saved.saved_as(step) for step in special}
+    return next((only for name, only in methods.DECISIVE.items() if name in names), how)
+
+
+def _check_shown(experiment: programs.Opened, how: str) -> None:
+    """A method without shots has no counts; without a save it would show nothing."""
+    where = f"Experiment {experiment.index}"
+    if not any(methods.saves(step.name) for step in experiment.instructions):
+        refuse(8010, f"{where} saves nothing, and the {how} method measures nothing; add a save_{how} instruction")
+    if how == methods.UNITARY and qobj.document(experiment.config.noise_model):
+        refuse(8010, f"{where} brings a noise model, and the unitary method has no noise; use the superop method")
 
 
 def _described(step: qobj.Instruction) -> str:
@@ -134,20 +183,24 @@ def _check_places(step: qobj.Instruction, slots: int, target: targets.Target) ->
         refuse(8003, f"qubit {min(faulty)} of {target.name} is marked faulty; choose other qubits")
 
 
-def _check_condition(step: qobj.Instruction, written: set[int], how: str, target: targets.Target) -> None:
+def _check_condition(step: qobj.Instruction, written: set[int], slots: int, how: str, target: targets.Target) -> None:
     if step.conditional is None and step.name not in {"bfunc", "copy"}:
         return
-    if not target.conditional or (target.simulator and not _conditional(how)):
+    if not target.conditional:
         refuse(8010, f"{target.name} does not run instructions on conditions")
+    if target.simulator and not _conditional(how):
+        refuse(8010, f"the {how} method does not run instructions on conditions")
     if step.conditional is None:
         return
-    if step.name in {"bfunc", "copy", "barrier"} or methods.saves(step.name):
+    if step.name == "roerror":
         refuse(8010, f"a {step.name} cannot depend on a condition")
     if isinstance(step.conditional, qobj.Condition):
         mask = _number(step.conditional.mask)
         _compared(step.conditional.val)
         if step.conditional.type not in {"equals", "=="} or mask.bit_length() > MAX_COMPARED:
             refuse(8010, f"conditions of type {step.conditional.type!r} or that wide are not supported")
+        if mask.bit_length() > slots:
+            refuse(8005, f"its condition is on memory slot {mask.bit_length() - 1}; the program declares {slots}")
     elif step.conditional not in written:
         refuse(8005, f"nothing before it writes register slot {step.conditional}, on which it depends")
 
@@ -157,7 +210,11 @@ def _conditional(how: str) -> bool:
 
 
 def _check_operation(step: qobj.Instruction, how: str, target: targets.Target) -> None:
-    if step.name in STRUCTURE:
+    if step.name in REFUSED:
+        refuse(8010, REFUSED[step.name])
+    if step.name in methods.STRUCTURE:
+        if target.simulator and not methods.takes(how, step.name):
+            refuse(8010, f"the {how} method does not do it; it keeps no single state of the qubits")
         _STRUCTURE[step.name](step, target)
     elif target.simulator:
         _check_simulated(step, how, target)
@@ -167,22 +224,26 @@ def _check_operation(step: qobj.Instruction, how: str, target: targets.Target) -
 
 def _check_simulated(step: qobj.Instruction, how: str, target: targets.Target) -> None:
     if not methods.known(step.name):
-        code = 8010 if step.name in SIMULATED or methods.saves(step.name) else 8001
+        code = 8010 if methods.saves(step.name) or step.name.startswith("set_") else 8001
         refuse(code, f"{target.name} does not know {step.name[:60]!r}. {TRANSPILE}")
     if step.name in gates.SHAPES:
         gates.parameters(step.name, len(step.qubits or ()), step.params)
     elif not step.qubits:
         refuse(8004, "it names no qubits")
+    elif methods.saves(step.name):
+        saved.operation(step)
     else:
         matrices.operation(step)
-    if not methods.takes(how, matrices.saved_as(step)):
-        refuse(8001, f"{step.name} is not among what {target.name} can simulate ({how}). {TRANSPILE}")
+    name = saved.saved_as(step)
+    if not methods.takes(how, name):
+        able = ", ".join(one for one in methods.METHODS if methods.takes(one, name))
+        refuse(8001, f"{name} is not among what {target.name} can simulate ({how}); these methods can: {able}")
 
 
 def _check_gate(step: qobj.Instruction, target: targets.Target) -> None:
     name, qubits = step.name, step.qubits or ()
     if name in SIMULATED or methods.saves(name):
-        refuse(8010, f"{name} is for simulators; {target.name} is not one. Remove it")
+        refuse(8010, f"{name[:60]} is for simulators; {target.name} is not one. Remove it")
     if name not in target.basis or name not in gates.SHAPES:
         basis = ", ".join(sorted(target.basis))
         refuse(8001, f"{name[:60]} is not among the basis gates of {target.name} ({basis}). {TRANSPILE}")
@@ -203,6 +264,45 @@ def _check_order(step: qobj.Instruction, measured: set[int], target: targets.Tar
         refuse(8010, f"{target.name} does nothing with a qubit after it was measured. Measure at the end")
     if step.name == "measure":
         measured.update(step.qubits or ())
+
+
+def _check_label(step: qobj.Instruction, labels: set[str]) -> None:
+    label = saved.key(step)
+    if label in labels:
+        refuse(8004, f"another instruction before it has the label {label[:60]!r} too")
+    labels.add(label)
+
+
+def _check_whole(step: qobj.Instruction, experiment: programs.Opened) -> None:
+    every = tuple(sorted(programs.active(experiment.instructions)))
+    if step.qubits != every:
+        refuse(8005, f"it sets the state of all qubits in use, and must name them in order: {list(every)}")
+
+
+class _Misread(NamedTuple):
+    """Slots that a `roerror` has changed."""
+
+    memory: set[int]
+    registers: set[int]
+
+
+def _check_misread(step: qobj.Instruction, changed: _Misread) -> None:
+    """What a `roerror` changes is what the result shows; nothing within the circuit sees it."""
+    if step.name == "roerror":
+        changed.memory.update(qobj.slots(step.memory))
+        changed.registers.update(qobj.slots(step.register))
+        return
+    if not changed.memory and not changed.registers:
+        return
+    reads = step.conditional is not None or step.name in {"bfunc", "copy"} or methods.saves(step.name)
+    if reads or changed.memory.intersection(qobj.slots(step.memory)):
+        refuse(8010, "it follows a roerror and uses classical bits; put every roerror at the end of the circuit")
+
+
+def _check_roerror(step: qobj.Instruction, target: targets.Target) -> None:
+    if not target.simulator:
+        refuse(8010, f"roerror is for simulators; {target.name} has errors of its own. Remove it")
+    readout.confusion(step)
 
 
 def _check_measure(step: qobj.Instruction, _target: targets.Target) -> None:
@@ -229,7 +329,7 @@ def _check_delay(step: qobj.Instruction, target: targets.Target) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         refuse(8004, "it takes one parameter, a duration of 0 or more")
     if step.unit not in {None, "dt", *targets.SECONDS}:
-        refuse(8004, f"its unit {step.unit!r} is not one of dt, ns, us, ms, s")
+        refuse(8004, f"its unit {step.unit!r} is not one of dt, ps, ns, us, ms, s")
     if not step.qubits:
         refuse(8004, "it names no qubits")
 
@@ -275,4 +375,5 @@ _STRUCTURE: Final[Mapping[str, Callable[[qobj.Instruction, targets.Target], None
     "delay": _check_delay,
     "measure": _check_measure,
     "reset": _check_reset,
+    "roerror": _check_roerror,
 }
