@@ -10,6 +10,7 @@ import contextlib
 import functools
 import queue
 import threading
+import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
@@ -327,6 +328,7 @@ class _SqliteWriter:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._watching = False
+        self._looked = 0.0
         self._version = 0
 
     def submit(self, work: Callable[[Transaction], T]) -> "Future[T]":
@@ -414,7 +416,9 @@ class _SqliteWriter:
 
     def _listen(self, connection: sa.Connection) -> None:
         # The value changes only when *another* connection has committed, so our own writes do not ring twice.
-        if self._watching:
+        now = time.monotonic()
+        if self._watching and now - self._looked >= _POLL_SECONDS:
+            self._looked = now
             version = self._data_version(connection)
             if version != self._version:
                 self._version = version
