@@ -19,6 +19,7 @@ from chandelier import errors
 from chandelier.formats import calibrations, listings
 from chandelier.formats import device as documents
 from chandelier.store import Store, Transaction, database
+from chandelier.store.prepared import Prepared
 
 DeviceId = NewType("DeviceId", str)
 DeviceState = Literal["active", "paused", "maintenance", "drain"]
@@ -120,14 +121,11 @@ class Device(msgspec.Struct, frozen=True):
 _DEVICE: Final = tuple(_devices.c[field] for field in Device.__struct_fields__)
 # Statements that each poll runs are built once: building costs more than running.
 _STARTING: Final = sorted(state for state, conduct in CONDUCT.items() if conduct.starts)
-_RUNNABLE: Final = sa.select(_devices.c.id, _devices.c.pace).where(_devices.c.state.in_(_STARTING))
-_RESERVE: Final = (
-    sa.select(_devices.c.id)
-    .where(_devices.c.id == sa.bindparam("id"))
-    .with_for_update(skip_locked=True, key_share=True)
-)
-_BY_ID: Final = sa.select(*_DEVICE).where(_devices.c.id == sa.bindparam("id"))
-_BY_NAME: Final = sa.select(*_DEVICE).where(_devices.c.name == sa.bindparam("name"))
+#: The devices that start jobs, each with its pace; a statement may ask for more beside them.
+RUNNABLE: Final = sa.select(_devices.c.id, _devices.c.pace).where(_devices.c.state.in_(_STARTING))
+_RUNNABLE: Final = Prepared(RUNNABLE)
+_BY_ID: Final = Prepared(sa.select(*_DEVICE).where(_devices.c.id == sa.bindparam("id")))
+_BY_NAME: Final = Prepared(sa.select(*_DEVICE).where(_devices.c.name == sa.bindparam("name")))
 
 
 def install(store: Store, document: documents.DeviceDocument, taken: datetime, now: datetime) -> Device:
@@ -189,11 +187,6 @@ def list_(tx: Transaction) -> list[Device]:
 def runnable(tx: Transaction) -> dict[DeviceId, Pace]:
     """Return the ids of the devices whose state lets them start jobs, each with its pace."""
     return {row.id: row.pace for row in tx.execute(_RUNNABLE)}
-
-
-def reserve(tx: Transaction, device_id: DeviceId) -> bool:
-    """Keep other transactions from reserving a device until this one ends; false if another has done so."""
-    return not tx.skips_locked or tx.execute(_RESERVE, {"id": device_id}).first() is not None
 
 
 def set_state(tx: Transaction, name: str, state: DeviceState, message: str) -> Device:

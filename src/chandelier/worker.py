@@ -27,6 +27,7 @@ from chandelier.jobs import counts, intake, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.pools import Call, Pool, Slot
+from chandelier.rota import Rota
 from chandelier.scheduling import claims, limits, reservations
 from chandelier.scheduling.claims import Claim
 from chandelier.scheduling.ranking import Ranking
@@ -112,7 +113,7 @@ class Worker:
         self._up = _now()
         self._stopping = threading.Event()
         self._pacer = pacing.Pacer(store, _now)
-        self._news = [threading.Event() for _ in self._slots]
+        self._rota = Rota()
         self._keep = threading.Event()
         self._threads: list[threading.Thread] = []
         self._stop_listening: list[Callable[[], None]] = []
@@ -127,8 +128,7 @@ class Worker:
         ended = self._store.write(lambda tx: claims.reap(tx, _now(), everything=alone))
         if ended:
             _log.info("%d jobs of a worker that is gone wait again", ended)
-        for news in self._news:
-            self._stop_listening.append(self._store.bell.listen("queue", news.set))
+        self._stop_listening.append(self._store.bell.listen("queue", self._rota.news))
         for index in range(len(self._slots)):
             self._spawn(f"worker-{index}", functools.partial(self._work_on, index))
         self._spawn("worker-keeper", self._keep_leases)
@@ -142,8 +142,8 @@ class Worker:
         while time.monotonic() < deadline and self._held():
             time.sleep(0.02)
         self._pacer.close(_now())
-        for event in (*self._news, self._keep):
-            event.set()
+        self._rota.close()
+        self._keep.set()
         for stop in self._stop_listening:
             stop()
         deadline = time.monotonic() + _KILL_SECONDS
@@ -160,31 +160,38 @@ class Worker:
         thread.start()
 
     def _work_on(self, index: int) -> None:
-        slot, news = self._slots[index], self._news[index]
+        slot, sure = self._slots[index], False
         while not self._stopping.is_set():
             try:
                 if not slot.ready(timeout=1.0):
                     continue  # no reason to wait for news: the news may be here already
-                worked = self._turn(index, slot)
+                self._rota.rest(index)
+                worked = self._turn(index, slot, sure=sure)
             except Exception as failure:  # noqa: BLE001  # the loop outlives whatever happens to one job
                 _tell("The worker could not go on with a job; its lease will run out", failure)
                 self._works[index].begin(None)
                 worked = False
                 self._stopping.wait(1.0)
+            sure = False
             if not worked:
-                news.wait(_IDLE_SECONDS)
-                # Before the patience, not after it: a job that rings meanwhile is still too young for the next look,
-                # and needs another one. A little more than the patience: a creation time may be later than its bell.
-                news.clear()
+                sure = self._rota.wait(index, _IDLE_SECONDS)
                 if index >= self._runners:
+                    # A job of which it hears meanwhile is still too young for the next look, and needs another one.
+                    self._rota.rest(index)
+                    # A little more than the patience: a creation time may be later than its bell.
                     self._stopping.wait(1.2 * _PATIENCE.total_seconds())
 
-    def _turn(self, index: int, slot: Slot) -> bool:
-        """Do jobs, or validate them, until none waits; tell whether there was any."""
-        # Looking costs the one writer nothing, and of several slots that wake all but one look in vain.
-        if not self._store.read(lambda tx: claims.is_waiting(tx, self._ranking, _now())):
+    def _turn(self, index: int, slot: Slot, *, sure: bool) -> bool:
+        """Do jobs, or validate them, until none waits; tell whether there was any.
+
+        Args:
+            sure: Something waits, as far as is known; else a look comes first, which costs the one writer nothing.
+        """
+        if not sure and not self._store.read(claims.is_waiting):
             return False
         claim = self._store.write(lambda tx: self._claim(tx, index))
+        if claim is not None:
+            self._rota.busy(index)
         worked = claim is not None
         while claim is not None:
             claim = self._do(index, slot, claim)

@@ -79,6 +79,12 @@ def followed(desk: Desk, job: str, view: str = NEW, who: str = "ann") -> Iterato
         yield socket
 
 
+def untimed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a status without what is foretold, which two looks at two moments need not agree on."""
+    told = {key: value for key, value in document.get("infoQueue", {}).items() if not key.startswith("estimated")}
+    return document | {"infoQueue": told} if told else document
+
+
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("view", [NEW, OLD])
 def test_the_first_status_comes_at_once(desk: Desk, state: State, view: str) -> None:
@@ -88,7 +94,7 @@ def test_the_first_status_comes_at_once(desk: Desk, state: State, view: str) -> 
         message = hear(socket)
         assert message["type"] == "job-status"
         document = desk.get(f"/Jobs/{job}/status{view}")
-        assert message["data"] == document
+        assert untimed(message["data"]) == untimed(document)
         assert set(document) >= {"id", "status", "kind", "creationDate", "backend"}
         assert ("infoQueue" in document) == (state is State.QUEUED)
         assert ("error" in document) == (state in FAILED)

@@ -115,6 +115,14 @@ def test_usage_fades_by_half_in_a_half_life(town: Town) -> None:
     assert used.now(after(10).timestamp() + half_life, half_life) == pytest.approx(1.5, rel=1e-9)
 
 
+def chosen(
+    tx: Transaction, free: set[str], now: datetime, allowed: rules.Allowed = rules.everyone
+) -> rules.Choice | None:
+    """Return who goes next, by the tree in the database."""
+    look = standing.look(tx)
+    return None if look is None else standing.choose(look, free, now, allowed)
+
+
 def test_what_waits_is_counted(town: Town) -> None:
     """Of each node, with what it is expected to take."""
     jobs = [queued(town) for _ in range(3)]
@@ -131,7 +139,7 @@ def test_a_recount_mends_what_is_wrong(town: Town) -> None:
     jobs = [queued(town) for _ in range(3)]
     lanes = town.store.read(standing.lanes)
     town.store.write(lambda tx: accounts.recount(tx, {}, after(1)))
-    assert town.store.read(partial(standing.choose, devices={town.device.id}, now=after(2))) is None
+    assert town.store.read(lambda tx: chosen(tx, {town.device.id}, after(2))) is None
 
     def recount(tx: Transaction) -> int:
         return accounts.recount(tx, counts.queued(tx), after(3))
@@ -141,7 +149,7 @@ def test_a_recount_mends_what_is_wrong(town: Town) -> None:
     assert [(lane.node_id, lane.queued, lane.key) for lane in town.store.read(standing.lanes)] == [
         (lane.node_id, lane.queued, lane.key) for lane in lanes
     ]
-    choice = town.store.read(partial(standing.choose, devices={town.device.id}, now=after(4)))
+    choice = town.store.read(lambda tx: chosen(tx, {town.device.id}, after(4)))
     assert choice is not None
     assert choice.project == jobs[0].project_id
 
@@ -286,7 +294,7 @@ class Both:
         def allowed(device: str, project: str) -> bool:
             return (device, project.rpartition(":")[2]) not in barred
 
-        ours = standing.choose(self.tx, free, self.now, allowed)
+        ours = chosen(self.tx, free, self.now, allowed)
         theirs = self.tree.choose(free, self.now.timestamp(), allowed)
         if ours is None or theirs is None:
             assert ours is theirs

@@ -96,10 +96,10 @@ def test_a_look_takes_nothing_from_anybody(town: Town, stage: str) -> None:
     """While one worker looks whether there is something to do, another can take it."""
     job = (submitted if stage == "validate" else queued)(town)
     with town.store.database.reading() as tx:
-        assert claims.is_waiting(tx, ranking.fair, NOW)
+        assert claims.is_waiting(tx)
         assert taken((check if stage == "validate" else run)(town.store)).job.id == job.id
 
-    assert not town.store.read(lambda tx: claims.is_waiting(tx, ranking.fair, NOW))
+    assert not town.store.read(claims.is_waiting)
 
 
 def test_runs_are_claimed_first_come_first_served(town: Town) -> None:

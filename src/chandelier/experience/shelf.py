@@ -52,9 +52,18 @@ def own(call: Call) -> Job:
         errors.NotFound: There is none of this id in the project that the path names, or it is somebody else's.
     """
     job = records.get(call.tx, call.path["job"])
-    if not access.may_act_on_job(call.tx, call.principal, job.user_id, job.project_id) or (
-        "project" in call.path and network.place(call).project_id != job.project_id
-    ):
+    if not access.may_act_on_job(call.tx, call.principal, job.user_id, job.project_id):
+        raise errors.NotFound("Job not found.", 3250)
+    return _here(call, job)
+
+
+def _here(call: Call, job: Job) -> Job:
+    """Return a job if it is in the project that the path names, or if the path names none.
+
+    Raises:
+        errors.NotFound: It is elsewhere.
+    """
+    if "project" in call.path and network.place(call).project_id != job.project_id:
         raise errors.NotFound("Job not found.", 3250)
     return job
 
@@ -84,7 +93,7 @@ def shown(call: Call) -> Job:
     """
     job = records.get(call.tx, call.path["job"])
     if access.may_act_on_job(call.tx, call.principal, job.user_id, job.project_id):
-        return own(call)
+        return _here(call, job)
     if "project" in call.path:
         network.visible(call)
     if not access.may_read_job(call.tx, call.principal, job.user_id, job.project_id, job.share_level):

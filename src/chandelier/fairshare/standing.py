@@ -19,6 +19,7 @@ from chandelier.fairshare import rules, tables
 from chandelier.fairshare.rules import Allowed, Choice, Rules, Usage
 from chandelier.fairshare.tree import Tree
 from chandelier.store import Transaction
+from chandelier.store.prepared import Prepared
 
 QPUS: Final = "qpus"
 SIMULATORS: Final = "simulators"
@@ -65,7 +66,6 @@ class Lane(msgspec.Struct, frozen=True):
 
 _lanes: Final = tables.lanes.c
 # Built once, because each job runs them.
-# Built once, because each job runs them.
 # There is one row of rules, or none: then the defaults hold.
 _ANY: Final = sa.true()
 POLICY: Final = tuple(tables.rules.c[name] for name in Rules.__struct_fields__)
@@ -74,12 +74,17 @@ WAY: Final[sa.BindParameter[Any]] = sa.bindparam("way", expanding=True)
 # Written into the statements: an index of a condition serves no parameter.
 NONE: Final[sa.ColumnElement[int]] = sa.literal_column("0")
 WITH_WORK: Final = (_lanes.device_id == sa.bindparam("device"), _lanes.queued > NONE)
-OF_WAY: Final = (
-    sa.select(tables.accounts, *POLICY)
-    .select_from(tables.accounts.join(tables.rules, _ANY, isouter=True))
+_OF_WAY: Final = Prepared(
+    sa.select(tables.accounts, *POLICY, _lanes.since)
+    .select_from(
+        tables.accounts.join(tables.rules, _ANY, isouter=True).join(
+            tables.lanes,
+            sa.and_(_lanes.node_id == tables.accounts.c.node_id, _lanes.device_id == sa.bindparam("device")),
+        )
+    )
     .where(tables.accounts.c.pool == sa.bindparam("pool"), tables.accounts.c.node_id.in_(WAY))
 )
-_CHILDREN: Final = (
+_CHILDREN: Final = Prepared(
     sa.select(_lanes.node_id, _lanes.key, _lanes.since)
     .where(
         *WITH_WORK,
@@ -90,7 +95,7 @@ _CHILDREN: Final = (
     .order_by(_lanes.key, _lanes.since, _lanes.node_id)
     .limit(_PAGE)
 )
-_LATE: Final = (
+_LATE: Final = Prepared(
     sa.select(_lanes.since, _lanes.node_id)
     .where(
         *WITH_WORK,
@@ -101,11 +106,10 @@ _LATE: Final = (
     .order_by(_lanes.since, _lanes.node_id)
     .limit(_PAGE)
 )
-_SINCE: Final = sa.select(_lanes.since).where(
-    _lanes.device_id == sa.bindparam("device"), _lanes.node_id == sa.bindparam("node")
-)
-_WORK: Final = sa.select(_lanes.queued, _lanes.seconds).where(
-    _lanes.device_id == sa.bindparam("device"), _lanes.node_id == sa.bindparam("node")
+_WORK: Final = Prepared(
+    sa.select(_lanes.queued, _lanes.seconds).where(
+        _lanes.device_id == sa.bindparam("device"), _lanes.node_id == sa.bindparam("node")
+    )
 )
 
 
@@ -137,17 +141,24 @@ def _roots() -> sa.Select[*tuple[Any, ...]]:
     return sa.select(*columns, *POLICY).select_from(there).where(root.c.parent_id == "", root.c.queued > NONE)
 
 
-_ROOTS: Final = _roots()
+_ROOTS: Final = Prepared(_roots())
+_WAITS: Final = Prepared(sa.select(sa.exists().where(_lanes.parent_id == "", _lanes.queued > NONE)))
 
 
-def choose(
-    tx: Transaction, devices: Collection[str], now: datetime, allowed: Allowed = rules.everyone
-) -> Choice | None:
-    """Return who goes next on any of some devices, or None; only a look, which changes nothing."""
-    source = _Source(tx)
-    if source.policy is None:
-        return None
-    return rules.choose(source, devices, now.timestamp(), source.policy, allowed)
+def look(tx: Transaction) -> "Look | None":
+    """Return the tree as it is now, to choose from; None if nothing waits."""
+    rows = tx.execute(_ROOTS).all()
+    return Look(tx, rows) if rows else None
+
+
+def choose(look: "Look", devices: Collection[str], now: datetime, allowed: Allowed = rules.everyone) -> Choice | None:
+    """Return who goes next on any of some devices, or None; nothing is changed by it."""
+    return rules.choose(look, devices, now.timestamp(), look.policy, allowed)
+
+
+def is_waiting(tx: Transaction) -> bool:
+    """Tell whether anything waits for any device."""
+    return bool(tx.execute(_WAITS).scalar())
 
 
 def waiting(tx: Transaction, device_id: str, node_id: str) -> Work:
@@ -208,19 +219,18 @@ def policy(tx: Transaction) -> Rules:
     return Rules() if row is None else policy_in(row)
 
 
-def policy_in(row: sa.Row[*tuple[Any, ...]]) -> Rules:
+def policy_in(row: Any) -> Rules:
     """Return the policy that stands beside a row; it is joined to it where each job pays for every statement."""
     return Rules() if row.half_life is None else Rules(*(getattr(row, name) for name in Rules.__struct_fields__))
 
 
-class _Source:
+class Look:
     """The tree in the database, as the walk asks for it."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, rows: Sequence[Any]) -> None:
         self._tx = tx
-        rows = tx.execute(_ROOTS).all()
         self._roots = {row.device_id: row for row in rows}
-        self.policy = policy_in(rows[0]) if rows else None
+        self.policy = policy_in(rows[0])
         #: Who is due below a node of a device, as far as the first statement told.
         self._due = {
             (row.device_id, parent): node
@@ -257,8 +267,8 @@ class _Source:
 
     def standing(self, device: str, way: tuple[str, ...]) -> tuple[float, ...]:
         """Return the keys of a project's way, with the nodes' own weights, and since when it waits on a device."""
-        found = self._tx.execute(OF_WAY, {"pool": way[0], "way": way}).all()
+        found = self._tx.execute(_OF_WAY, {"device": device, "pool": way[0], "way": way}).all()
         half_life = policy_in(found[0]).half_life
         keys = {row.node_id: rules.key(Usage(row.value, row.at), row.weight, half_life) for row in found}
-        since = self._tx.execute(_SINCE, {"device": device, "node": way[-1]}).scalar_one()
+        since = next(row.since for row in found if row.node_id == way[-1])
         return (*(keys[node] for node in way), since)

@@ -26,11 +26,18 @@ class _Node:
         self.usage = Usage()
         self.lanes: dict[str, _Lane] = {}
 
+    def set(self, usage: Usage) -> None:
+        """Set what it has used; its keys follow when they are asked for."""
+        self.usage = usage
+        for lane in self.lanes.values():
+            lane.key = None
+
 
 class _Lane:
     """The work of a node on one device.
 
     Attributes:
+        key: What siblings are ordered by; None until it is worked out anew.
         weights: Sum of the weights of all below.
         due: Those below that have work, the one that is due first; a pool's projects are in `waiting` besides.
         reached: The key up to which those below have been served since there was last no work here; what the guard lets
@@ -44,6 +51,7 @@ class _Lane:
         "below",
         "budget",
         "due",
+        "key",
         "name",
         "node",
         "queued",
@@ -58,6 +66,7 @@ class _Lane:
         self.name = name
         self.node = node
         self.weight = weight
+        self.key: float | None = None
         self.above = above
         self.below: dict[str, _Lane] = {}
         self.weights = 0.0
@@ -99,7 +108,7 @@ class Tree:
 
     def set_usage(self, node: str, usage: Usage) -> None:
         """Set what a node has used, as it is: nothing is raised."""
-        self._nodes.setdefault(node, _Node()).usage = usage
+        self._nodes.setdefault(node, _Node()).set(usage)
         self._lowered(self._nodes[node])
 
     def set_lane(self, device: str, node: str, since: float, reached: float) -> None:
@@ -138,10 +147,10 @@ class Tree:
     def start(self, choice: Choice, cost: float, moment: float) -> None:
         """Begin the oldest job of who was chosen, and charge what it is expected to take, s."""
         lanes = self._lanes[choice.device, choice.project]
-        for above, lane in itertools.pairwise(lanes):
-            if not choice.guarded:
-                # Source: P. Goyal, H. Vin, H. Cheng, Start-time Fair Queueing (1996), the virtual time of a server.
-                above.reached = max(above.reached, self._rank(lane)[0])
+        if not choice.guarded:
+            # Source: P. Goyal, H. Vin, H. Cheng, Start-time Fair Queueing (1996), the virtual time of a server.
+            for above, lane in itertools.pairwise(lanes):
+                above.reached = max(above.reached, self._key(lane))
         for lane in lanes:
             self._left(lane)
             lane.since = moment
@@ -153,7 +162,7 @@ class Tree:
         """Charge a project, and all above it, `cost` seconds as of a moment; a negative cost gives back."""
         half_life = self.rules.half_life
         for node in self._ways[project]:
-            node.usage = rules.charged(node.usage, cost, moment, half_life)
+            node.set(rules.charged(node.usage, cost, moment, half_life))
             if cost < 0:
                 self._lowered(node)
 
@@ -161,7 +170,7 @@ class Tree:
         """Ask anew for the weight of a node; one that is due more now gets no more than the credit."""
         known = self._nodes[node]
         for device, lane in sorted(known.lanes.items()):
-            before, lane.weight = lane.weight, self._weigh(node, device)
+            before, lane.weight, lane.key = lane.weight, self._weigh(node, device), None
             if lane.above is not None:
                 lane.above.weights = sum(each.weight for each in lane.above.below.values())
             if lane.weight > before and lane.queued:
@@ -209,11 +218,11 @@ class Tree:
         return lane
 
     def _due(self, parent: _Lane) -> Generator[str]:
-        below, half_life = parent.below, self.rules.half_life
+        below, key = parent.below, self._key
 
         def rank(name: str) -> Rank | None:
             lane = below[name]
-            return (rules.key(lane.node.usage, lane.weight, half_life), lane.since) if lane.queued else None
+            return (key(lane), lane.since) if lane.queued else None
 
         return parent.due.first(rank)
 
@@ -237,14 +246,19 @@ class Tree:
             lanes[0].waiting.put(lanes[-1].name, (lanes[-1].since, 0.0))
 
     def _rank(self, lane: _Lane) -> Rank:
-        return rules.key(lane.node.usage, lane.weight, self.rules.half_life), lane.since
+        return self._key(lane), lane.since
+
+    def _key(self, lane: _Lane) -> float:
+        if lane.key is None:
+            lane.key = rules.key(lane.node.usage, lane.weight, self.rules.half_life)
+        return lane.key
 
     def _clamp(self, lane: _Lane, moment: float) -> None:
         least, weights = (
             self._rivals(lane) if lane.above is None else (self._least(lane, lane.above), lane.above.weights)
         )
         if least is not None:
-            lane.node.usage = rules.clamped(lane.node.usage, lane.weight, least, weights, moment, self.rules)
+            lane.node.set(rules.clamped(lane.node.usage, lane.weight, least, weights, moment, self.rules))
 
     def _least(self, lane: _Lane, above: _Lane) -> float | None:
         """Return how far siblings that have work have been served: newcomers among them do not draw others back."""
@@ -253,7 +267,7 @@ class Tree:
         if name is None:
             return None
         sibling = above.below[name]
-        return max(above.reached, rules.key(sibling.node.usage, sibling.weight, self.rules.half_life))
+        return max(above.reached, self._key(sibling))
 
     def _rivals(self, lane: _Lane) -> tuple[float | None, float]:
         """Return the key of the least served other pool that has work, and the weights of those and this."""

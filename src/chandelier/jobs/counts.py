@@ -13,6 +13,7 @@ from chandelier.jobs import lifecycle, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
 
@@ -36,24 +37,30 @@ def _counting(*conditions: sa.ColumnElement[bool]) -> sa.Select[int]:
 _EARLIER: Final = sa.tuple_(tables.jobs.c.created, tables.jobs.c.id) < sa.tuple_(
     sa.bindparam("created", type_=database.UtcMilliseconds()), sa.bindparam("job", type_=sa.String())
 )
-_ACTIVE_OF: Final = sa.select(sa.func.count()).where(
-    _ON_DEVICE,
-    tables.jobs.c.user_id == sa.bindparam("user"),
-    tables.jobs.c.state.in_(sorted(lifecycle.ACTIVE)),
-    tables.jobs.c.deleted.is_(None),
+_ACTIVE_OF: Final = Prepared(
+    sa.select(sa.func.count()).where(
+        _ON_DEVICE,
+        tables.jobs.c.user_id == sa.bindparam("user"),
+        tables.jobs.c.state.in_(sorted(lifecycle.ACTIVE)),
+        tables.jobs.c.deleted.is_(None),
+    )
 )
-_OF_PROJECTS: Final = sa.select(sa.func.count()).where(
-    _ON_DEVICE,
-    tables.jobs.c.state.in_(sa.bindparam("states", expanding=True)),
-    tables.jobs.c.project_id.in_(sa.bindparam("projects", expanding=True)),
-    tables.jobs.c.deleted.is_(None),
+_OF_PROJECTS: Final = Prepared(
+    sa.select(sa.func.count()).where(
+        _ON_DEVICE,
+        tables.jobs.c.state.in_(sa.bindparam("states", expanding=True)),
+        tables.jobs.c.project_id.in_(sa.bindparam("projects", expanding=True)),
+        tables.jobs.c.deleted.is_(None),
+    )
 )
-_WAITING: Final = _counting(_ON_DEVICE, tables.jobs.c.state.in_(sorted(lifecycle.ACTIVE - {State.CREATING})))
-_AHEAD: Final = _counting(
-    _ON_DEVICE,
-    tables.jobs.c.state == State.QUEUED,
-    tables.jobs.c.project_id == sa.bindparam("project"),
-    _EARLIER,
+_WAITING: Final = Prepared(_counting(_ON_DEVICE, tables.jobs.c.state.in_(sorted(lifecycle.ACTIVE - {State.CREATING}))))
+_AHEAD: Final = Prepared(
+    _counting(
+        _ON_DEVICE,
+        tables.jobs.c.state == State.QUEUED,
+        tables.jobs.c.project_id == sa.bindparam("project"),
+        _EARLIER,
+    )
 )
 
 

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from chandelier.devices import DeviceId
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 
 #: The prediction holds as it is until this many jobs were seen.
 ENOUGH: Final = 10
@@ -75,10 +76,12 @@ class Line(msgspec.Struct, frozen=True):
 
 _COLUMNS: Final = tuple(_estimates.c[name] for name in Line.__struct_fields__)
 # Built once, because each job runs them.
-_GET: Final = sa.select(*_COLUMNS).where(
+_LINE: Final = sa.select(*_COLUMNS).where(
     _estimates.c.device_id == sa.bindparam("device"), _estimates.c.kind == sa.bindparam("program")
 )
-_SET: Final = (
+_GET: Final = Prepared(_LINE)
+_GET_LOCKED: Final = Prepared(_LINE.with_for_update())
+_SET: Final = Prepared(
     sa.update(_estimates)
     .where(_estimates.c.device_id == sa.bindparam("device"), _estimates.c.kind == sa.bindparam("program"))
     .values({name: sa.bindparam(f"new_{name}") for name in Line.__struct_fields__})
@@ -145,7 +148,7 @@ def get(tx: Transaction, device_id: DeviceId, kind: str) -> Line:
 def learn(tx: Transaction, device_id: DeviceId, kind: str, predicted: float, seconds: float) -> None:
     """Learn from a job that ran to its end; arguments as of `taught`."""
     values = {"device_id": device_id, "kind": kind} | msgspec.structs.asdict(Line())
-    locked = _GET.with_for_update() if tx.skips_locked else _GET
+    locked = _GET_LOCKED if tx.skips_locked else _GET
     line = _get(tx, device_id, kind, locked)
     if line.jobs == 0 and database.insert_if_absent(tx, _estimates, values) is False:
         line = _get(tx, device_id, kind, locked)  # another's first job was as quick
@@ -153,6 +156,6 @@ def learn(tx: Transaction, device_id: DeviceId, kind: str, predicted: float, sec
     tx.execute(_SET, {"device": device_id, "program": kind} | {f"new_{name}": value for name, value in new.items()})
 
 
-def _get(tx: Transaction, device_id: DeviceId, kind: str, query: sa.Select[tuple[float, ...]]) -> Line:
+def _get(tx: Transaction, device_id: DeviceId, kind: str, query: Prepared) -> Line:
     row = tx.execute(query, {"device": device_id, "program": kind}).first()
     return Line() if row is None else Line(*row)

@@ -24,6 +24,7 @@ from chandelier.fairshare.rules import Turn
 from chandelier.jobs import lifecycle, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy import allowances, usage
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
@@ -108,14 +109,19 @@ class Draft(msgspec.Struct, frozen=True):
 
 #: What `jobs_of` needs of each row.
 COLUMNS: Final = tuple(tables.jobs.c[field] for field in Job.__struct_fields__ if field != "tags")
+_STATE: Final = Job.__struct_fields__.index("state")
 # Statements that each poll or each job runs are built once: building costs more than running.
-_GET: Final = sa.select(*COLUMNS).where(tables.jobs.c.id == sa.bindparam("id"), tables.jobs.c.deleted.is_(None))
-_TAGS_OF: Final = (
+_GET: Final = Prepared(
+    sa.select(*COLUMNS, sa.exists().where(tables.tags.c.job_id == tables.jobs.c.id).label("tagged")).where(
+        tables.jobs.c.id == sa.bindparam("id"), tables.jobs.c.deleted.is_(None)
+    )
+)
+_TAGS_OF: Final = Prepared(
     sa.select(tables.tags.c.job_id, tables.tags.c.tag)
     .where(tables.tags.c.job_id.in_(sa.bindparam("ids", expanding=True)))
     .order_by(tables.tags.c.job_id, tables.tags.c.position)
 )
-_EVENTS_OF: Final = (
+_EVENTS_OF: Final = Prepared(
     sa.select(tables.events.c.state, tables.events.c.at)
     .where(tables.events.c.job_id == sa.bindparam("id"))
     .order_by(tables.events.c.number)
@@ -125,10 +131,12 @@ _EVENTS_OF_SEVERAL: Final = (
     .where(tables.events.c.job_id.in_(sa.bindparam("ids", expanding=True)))
     .order_by(tables.events.c.number)
 )
-_LATEST: Final = sa.select(sa.func.max(tables.jobs.c.created, type_=database.UtcMilliseconds())).where(
-    tables.jobs.c.user_id == sa.bindparam("user"), tables.jobs.c.deleted.is_(None)
+_LATEST: Final = Prepared(
+    sa.select(sa.func.max(tables.jobs.c.created, type_=database.UtcMilliseconds())).where(
+        tables.jobs.c.user_id == sa.bindparam("user"), tables.jobs.c.deleted.is_(None)
+    )
 )
-_TAKE: Final = (
+_TAKE: Final = Prepared(
     sa.update(tables.jobs)
     .where(tables.jobs.c.id == sa.bindparam("job"))
     .values(claims=tables.jobs.c.claims + 1)
@@ -141,7 +149,7 @@ def _in_state(state: State) -> sa.ColumnElement[bool]:
     return tables.jobs.c.state == sa.literal_column(f"'{state}'")
 
 
-_OLDEST_QUEUED: Final = (
+_OLDEST_QUEUED: Final = Prepared(
     sa.select(tables.jobs.c.id)
     .where(
         _in_state(State.QUEUED),
@@ -165,8 +173,8 @@ def _listing_submitters() -> sa.Select[tuple[str, datetime]]:
     return sa.select(found.c.user_id, first.label("first")).where(found.c.user_id.is_not(None))
 
 
-_SUBMITTERS: Final = _listing_submitters()
-_INSERT_EVENT: Final = sa.insert(tables.events)
+_SUBMITTERS: Final = Prepared(_listing_submitters())
+_INSERT_EVENT: Final = Prepared(sa.insert(tables.events).inline())
 
 
 def create(
@@ -285,7 +293,7 @@ def get(tx: Transaction, job_id: str) -> Job:
     row = tx.execute(_GET, {"id": job_id}).first()
     if row is None:
         raise errors.NotFound("Job not found.", 3250)
-    return jobs_of(tx, [row])[0]
+    return jobs_of(tx, [row])[0] if row.tagged else _job(row, ())
 
 
 def oldest(
@@ -306,7 +314,8 @@ def oldest(
     given = {"moment": entered_before, "user": user_id}
     values = {name: value for name, value in given.items() if value is not None}
     query = _oldest(state, without, frozenset(values), locked=tx.skips_locked)
-    return tx.execute(query, values).scalar()
+    found: JobId | None = tx.execute(query, values).scalar()
+    return found
 
 
 def submitters(tx: Transaction) -> dict[UserId, datetime]:
@@ -315,9 +324,9 @@ def submitters(tx: Transaction) -> dict[UserId, datetime]:
 
 
 def oldest_queued(tx: Transaction, device_id: str, project_id: str) -> JobId | None:
-    """Return the id of a project's queued job that was created first, locked as by `oldest`."""
-    query = _OLDEST_QUEUED.with_for_update(skip_locked=True) if tx.skips_locked else _OLDEST_QUEUED
-    return tx.execute(query, {"device": device_id, "project": project_id}).scalar()
+    """Return the id of a project's queued job that was created first."""
+    found: JobId | None = tx.execute(_OLDEST_QUEUED, {"device": device_id, "project": project_id}).scalar()
+    return found
 
 
 def events(tx: Transaction, job_id: JobId) -> list[tuple[State, datetime]]:
@@ -384,12 +393,12 @@ def _insert(tx: Transaction, job: Job) -> Job:
 
 
 @functools.cache
-def _inserting(on_postgresql: bool) -> sa.Insert:
+def _inserting(on_postgresql: bool) -> Prepared:
     insert = postgresql.insert if on_postgresql else sqlite.insert
     unless = insert(tables.jobs).on_conflict_do_nothing(
         index_elements=["user_id", "created"], index_where=tables.jobs.c.deleted.is_(None)
     )
-    return unless.execution_options(preserve_rowcount=True)
+    return Prepared(unless)
 
 
 def deleted_before(tx: Transaction, moment: datetime, limit: int) -> list[tuple[JobId, str | None, str | None]]:
@@ -448,7 +457,7 @@ def _account(
 
 
 @functools.cache
-def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
+def _moving(step: State, columns: tuple[str, ...]) -> Prepared:
     """Return the statement that moves the job `:job` to a step, if it may, and sets some columns."""
     allowed = sa.or_(sa.false(), *(tables.jobs.c.state == source for source in sorted(lifecycle.sources(step))))
     update = sa.update(tables.jobs).where(tables.jobs.c.id == sa.bindparam("job"), allowed)
@@ -466,7 +475,7 @@ def _moving(step: State, columns: tuple[str, ...]) -> sa.Update:
         "estimate",
         "cost",
     )
-    return update.returning(*(tables.jobs.c[name] for name in told))
+    return Prepared(update.returning(*(tables.jobs.c[name] for name in told)))
 
 
 @functools.cache
@@ -476,7 +485,7 @@ def _oldest(
     given: frozenset[str],
     *,
     locked: bool,
-) -> sa.Select[tuple[str]]:
+) -> Prepared:
     """Return the statement of `oldest`, with those of the conditions `:moment` and `:user` that are given."""
     query = sa.select(tables.jobs.c.id).where(_in_state(state))
     if without is not None:
@@ -486,7 +495,7 @@ def _oldest(
     if "user" in given:
         query = query.where(tables.jobs.c.user_id == sa.bindparam("user"))
     query = query.order_by(tables.jobs.c.created, tables.jobs.c.id).limit(1)
-    return query.with_for_update(skip_locked=True) if locked else query
+    return Prepared(query.with_for_update(skip_locked=True) if locked else query)
 
 
 def _log(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime) -> None:
@@ -507,8 +516,8 @@ def _write_tags(tx: Transaction, job: Job) -> None:
         tx.execute(sa.insert(tables.tags), rows)
 
 
-def jobs_of(tx: Transaction, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> list[Job]:
-    """Return the jobs of rows of `COLUMNS`, with their tags."""
+def jobs_of(tx: Transaction, rows: Sequence[Any]) -> list[Job]:
+    """Return the jobs of rows that begin with `COLUMNS`, with their tags."""
     tags: dict[str, list[str]] = {row.id: [] for row in rows}
     if rows:
         for job_id, tag in tx.execute(_TAGS_OF, {"ids": list(tags)}):
@@ -516,6 +525,7 @@ def jobs_of(tx: Transaction, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> list[J
     return [_job(row, tuple(tags[row.id])) for row in rows]
 
 
-def _job(row: sa.Row[*tuple[Any, ...]], tags: tuple[str, ...]) -> Job:
-    values = row._asdict()
-    return Job(**values | {"state": State(row.state)}, tags=tags)
+def _job(row: Any, tags: tuple[str, ...]) -> Job:
+    values = list(row[: len(COLUMNS)])
+    values[_STATE] = State(values[_STATE])
+    return Job(**dict(zip(Job.__struct_fields__, (*values, tags), strict=True)))

@@ -13,6 +13,7 @@ from chandelier.jobs import counts, records, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.store import Transaction
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy.network import ProjectId
 
 #: Ids in one statement; a longer list is cut, for databases limit how many parameters a statement may have.
@@ -35,9 +36,11 @@ _QUEUE: Final = (
     .order_by(tables.jobs.c.created, tables.jobs.c.id)
     .limit(counts.COUNTED)
 )
-_LATEST: Final = sa.select(sa.func.max(tables.events.c.number))
-_MOVED: Final = sa.select(tables.events.c.job_id).where(
-    tables.events.c.number > sa.bindparam("after"), tables.events.c.number <= sa.bindparam("until")
+_LATEST: Final = Prepared(sa.select(sa.func.max(tables.events.c.number)))
+_MOVED: Final = Prepared(
+    sa.select(tables.events.c.job_id).where(
+        tables.events.c.number > sa.bindparam("after"), tables.events.c.number <= sa.bindparam("until")
+    )
 )
 
 

@@ -15,13 +15,14 @@ import msgspec
 import sqlalchemy as sa
 
 from chandelier import devices, errors
-from chandelier.fairshare import accounts
+from chandelier.fairshare import accounts, standing
 from chandelier.formats import tasks
 from chandelier.jobs import counts, lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.scheduling.ranking import Next, Ranking
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy.users import UserId
 
 #: How long a lease lasts without being renewed.
@@ -49,14 +50,16 @@ _turns: Final = sa.Table(
 )
 
 # Built once, because each job runs them.
-_TURNS: Final = sa.select(_turns.c.user_id, _turns.c.at).where(
-    _turns.c.user_id.in_(sa.bindparam("users", expanding=True))
+_TURNS: Final = Prepared(
+    sa.select(_turns.c.user_id, _turns.c.at).where(_turns.c.user_id.in_(sa.bindparam("users", expanding=True)))
 )
-_END_TURN: Final = sa.update(_turns).where(_turns.c.user_id == sa.bindparam("user")).values(at=sa.bindparam("moment"))
+_END_TURN: Final = Prepared(
+    sa.update(_turns).where(_turns.c.user_id == sa.bindparam("user")).values(at=sa.bindparam("moment"))
+)
 _LEASED: Final = sa.select(_leases.c.job_id)
-_HOLDING: Final = sa.select(_leases.c.token).where(_leases.c.job_id == sa.bindparam("job")).with_for_update()
-_DROP: Final = sa.delete(_leases).where(
-    _leases.c.job_id == sa.bindparam("job"), _leases.c.token == sa.bindparam("token")
+_HOLDING: Final = Prepared(sa.select(_leases.c.token).where(_leases.c.job_id == sa.bindparam("job")).with_for_update())
+_DROP: Final = Prepared(
+    sa.delete(_leases).where(_leases.c.job_id == sa.bindparam("job"), _leases.c.token == sa.bindparam("token"))
 )
 
 
@@ -71,9 +74,9 @@ class LeaseLost(Exception):
     """The job is not the claimant's (any more): cancelled, reaped or taken by another."""
 
 
-def is_waiting(tx: Transaction, ranking: Ranking, now: datetime) -> bool:
+def is_waiting(tx: Transaction) -> bool:
     """Tell whether any job waits to be validated or to run; only a look, which promises nothing."""
-    return records.oldest(tx, State.VALIDATING, without=_LEASED) is not None or ranking(tx, now) is not None
+    return records.oldest(tx, State.VALIDATING, without=_LEASED) is not None or standing.is_waiting(tx)
 
 
 def claim_validation(
@@ -87,9 +90,7 @@ def claim_validation(
     Args:
         waiting_since: Only jobs that were created before this moment.
     """
-    if records.oldest(tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since) is None:
-        return None
-    for user_id in _in_turn(tx):
+    for user_id in _in_turn(tx, waiting_since):
         job_id = records.oldest(tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since, user_id=user_id)
         if job_id is not None and (claim := _take(tx, job_id, holder, now)) is not None:
             _end_turn(tx, user_id, now)
@@ -97,9 +98,9 @@ def claim_validation(
     return None
 
 
-def _in_turn(tx: Transaction) -> list[UserId]:
-    """Return the users whose jobs wait to be validated, the one who is next first."""
-    waiting = records.submitters(tx)
+def _in_turn(tx: Transaction, since: datetime | None) -> list[UserId]:
+    """Return the users whose jobs wait to be validated (since before a moment), the one who is next first."""
+    waiting = {user: first for user, first in records.submitters(tx).items() if since is None or first < since}
     if len(waiting) < 2:
         return list(waiting)
     in_hand = counts.by_user(tx, State.VALIDATING, _LEASED)
@@ -109,8 +110,8 @@ def _in_turn(tx: Transaction) -> list[UserId]:
 
 def _end_turn(tx: Transaction, user_id: UserId, now: datetime) -> None:
     row = {"user_id": user_id, "at": now.timestamp()}
-    if not database.insert_if_absent(tx, _turns, row):
-        tx.execute(_END_TURN, {"user": user_id, "moment": now.timestamp()})
+    if tx.execute(_END_TURN, {"user": user_id, "moment": now.timestamp()}).rowcount != 1:
+        database.insert_if_absent(tx, _turns, row)
 
 
 def claim_run(tx: Transaction, ranking: Ranking, holder: str, now: datetime) -> Claim | None:
@@ -133,6 +134,7 @@ def go_on(tx: Transaction, claim: Claim, ranking: Ranking, now: datetime) -> Cla
     if following is None or following.job_id != claim.job.id:
         _drop(tx, claim.job.id, claim.token)
         return None
+    tx.hush("queue")  # it does not wait for anybody else to take it
     return _begin(tx, claim, following, now)
 
 
@@ -230,7 +232,8 @@ def _take(tx: Transaction, job_id: JobId, holder: str, now: datetime) -> Claim |
 
 def _begin(tx: Transaction, claim: Claim, following: Next, now: datetime) -> Claim:
     """Begin to run a job under its lease: one that runs without would never be missed."""
-    job, occupies = claim.job, _occupies(tx, claim.job)
+    job = claim.job
+    occupies = None if following.pace == "fast" else _occupies(tx, job)
     mode = "dedicated" if following.dedicated else None
     turn = following.turn
     records.advance(tx, job.id, (State.RUNNING,), now, turn=turn, started=now, occupies=occupies, run_mode=mode)

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds jobs back although their device is free: one answer for the scheduler and for who asks why."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
+from chandelier import devices
+from chandelier.devices import DeviceId, Pace
+from chandelier.fairshare import rules
 from chandelier.fairshare.rules import Allowed
 from chandelier.scheduling import limits, reservations
 from chandelier.scheduling.limits import Barred, Spent
 from chandelier.scheduling.reservations import Kept
 from chandelier.store import Transaction
-from chandelier.tenancy import allowances
+from chandelier.store.prepared import Prepared
+from chandelier.tenancy import allowances, grants
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -32,19 +37,48 @@ Gate = Callable[[str, str], Hold | None]
 _Cause = Kept | Barred | Spent
 
 
-def free(tx: Transaction, now: datetime, reserved: Sequence[Kept] | None = None) -> Allowed:
+class Circumstances(msgspec.Struct, frozen=True):
+    """What there is at a moment that may hold jobs back, told by one statement.
+
+    Attributes:
+        paces: The devices that start jobs, each with its pace.
+        reservations: Whether any device is reserved.
+        running_limits: Whether it is limited anywhere how many jobs run at once.
+        allowances: Whether device time is limited anywhere.
+    """
+
+    paces: Mapping[DeviceId, Pace] = {}
+    reservations: bool = True
+    running_limits: bool = True
+    allowances: bool = True
+
+
+_LOOK: Final = Prepared(devices.RUNNABLE.add_columns(reservations.ANY, grants.ANY_RUNNING_LIMIT, allowances.ANY))
+
+
+def look(tx: Transaction, now: datetime) -> Circumstances:
+    """Return what may hold jobs back."""
+    rows = tx.execute(_LOOK, {"now": now}).all()
+    if not rows:
+        return Circumstances()
+    return Circumstances({row[0]: row[1] for row in rows}, *(bool(each) for each in rows[0][2:]))
+
+
+def free(tx: Transaction, now: datetime, known: Circumstances, reserved: Sequence[Kept]) -> Allowed:
     """Return what tells whether nothing holds a project's jobs on a device: the bare fact, which costs no query.
 
     Args:
-        reserved: The reservations of this moment, where they are known.
+        reserved: The reservations of this moment.
     """
-    cause = _causes(tx, now, reserved)
+    if not (known.running_limits or known.allowances or reserved):
+        return rules.everyone
+    cause = _causes(tx, now, reserved, known)
     return lambda device, project: cause(device, project) is None
 
 
 def at(tx: Transaction, now: datetime) -> Gate:
     """Return what holds at a moment, in words."""
-    cause = _causes(tx, now, None)
+    cause = _causes(tx, now, reservations.in_force(tx, now), Circumstances())
     known: dict[tuple[str, str], str] = {}
 
     def gate(device: str, project: str) -> Hold | None:
@@ -74,17 +108,19 @@ def used_up(tx: Transaction, spent: Spent, now: datetime) -> str:
     return f"{used}; {again}"
 
 
-def _causes(tx: Transaction, now: datetime, reserved: Sequence[Kept] | None) -> Callable[[str, str], _Cause | None]:
+def _causes(
+    tx: Transaction, now: datetime, reserved: Sequence[Kept], circumstances: Circumstances
+) -> Callable[[str, str], _Cause | None]:
     """Return what looks up why a project's jobs do not start on a device; all is read beforehand."""
     assert now.tzinfo is not None
     known: dict[tuple[str, str], Barred | Spent] = {}
-    for barred in limits.barred(tx):
+    for barred in limits.barred(tx) if circumstances.running_limits else ():
         for project in barred.project_ids:
             known.setdefault((barred.device_id, project), barred)
-    for spent in limits.spent(tx, now):
+    for spent in limits.spent(tx, now) if circumstances.allowances else ():
         for project in spent.project_ids:
             known.setdefault((spent.allowance.device_id, project), spent)
-    kept = {str(each.device_id): each for each in (reservations.in_force(tx, now) if reserved is None else reserved)}
+    kept = {str(each.device_id): each for each in reserved}
 
     def cause(device: str, project: str) -> _Cause | None:
         those = kept.get(device)

@@ -23,19 +23,22 @@ def beyond(tx: Transaction, job: Job, summary: tasks.Summary, estimate: float = 
     Args:
         estimate: How long it is expected to keep its device, s.
     """
-    place = network.get(tx, job.project_id)
-    limits = grants.limits_ever(tx, place, job.device_id)
+    limits = grants.limits_ever(tx, job.project_id, job.device_id)
     if limits.max_experiments is not None and summary.experiments > limits.max_experiments:
-        text = f"The program has {summary.experiments} experiments; {place.path} may run {limits.max_experiments}"
+        text = f"The program has {summary.experiments} experiments; {_path(tx, job)} may run {limits.max_experiments}"
         return tasks.Refused(8007, f"{text} in one job on this device.")
     if limits.max_shots is not None and summary.shots > limits.max_shots:
-        text = f"The program asks for {summary.shots} shots; {place.path} may ask for {limits.max_shots}"
+        text = f"The program asks for {summary.shots} shots; {_path(tx, job)} may ask for {limits.max_shots}"
         return tasks.Refused(8006, f"{text} on this device.")
     device = devices.get_by_id(tx, job.device_id)
     if device.max_job_seconds is not None and estimate > device.max_job_seconds:
         text = f"The job is expected to take {estimate:.3g} s; on {device.name} a job may take"
         return tasks.Refused(8009, f"{text} {device.max_job_seconds:g} s. Split it into several.")
     return _beyond_pace(device, summary)
+
+
+def _path(tx: Transaction, job: Job) -> str:
+    return network.get(tx, job.project_id).path
 
 
 def _beyond_pace(device: Device, summary: tasks.Summary) -> tasks.Refused | None:
@@ -61,11 +64,13 @@ class Barred(msgspec.Struct, frozen=True):
 
 
 def barred(tx: Transaction) -> Sequence[Barred]:
-    """Return whose jobs must wait because as many of their hub, group or project run as may run at once."""
+    """Return whose jobs must wait because as many of their hub, group or project run as may run at once.
+
+    Of several workers that count at once each must see what the others took, so who begins a job is `accounts.alone`.
+    """
     limits = grants.list_running_limits(tx)
     if not limits:
         return ()
-    tx.alone("running")  # of several workers that count at once, each must see what the others took
     running = counts.running(tx)
     found = []
     for grant, level in limits:
@@ -107,7 +112,6 @@ def spent(tx: Transaction, now: datetime) -> Sequence[Spent]:
     standings = allowances.standings(tx, now)
     if not standings:
         return ()
-    tx.alone("running")
     running = counts.seconds_running(tx)
     found = []
     for each in standings:

@@ -4,17 +4,19 @@
 A `Ranking` is all that the rest of the house knows of the order.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
-from chandelier import devices
+from chandelier.devices import DeviceId, Pace
 from chandelier.fairshare import standing
 from chandelier.fairshare.rules import Allowed, Choice, Turn
+from chandelier.fairshare.standing import Look
 from chandelier.jobs import counts, records
 from chandelier.jobs.records import JobId
 from chandelier.scheduling import holds, occupancy, reservations
+from chandelier.scheduling.holds import Circumstances
 from chandelier.scheduling.reservations import Kept
 from chandelier.store import Transaction
 
@@ -25,14 +27,16 @@ class Next(msgspec.Struct, frozen=True):
     Attributes:
         turn: Why it goes.
         dedicated: It goes in a reservation that keeps others out.
+        pace: That of its device.
     """
 
     job_id: JobId
     turn: Turn = "due"
     dedicated: bool = False
+    pace: Pace = "fast"
 
 
-#: Returns the queued job that goes next on any device that starts jobs, or None.
+#: Returns the queued job that goes next on any device that starts jobs, or None. Who begins it is `accounts.alone`.
 Ranking = Callable[[Transaction, datetime], Next | None]
 
 
@@ -42,9 +46,16 @@ def fair(tx: Transaction, now: datetime) -> Next | None:
     On a device that is reserved those go first whom it is for. They also go before who waits for other devices, as
     long as no more of their jobs run than of all others; who is due among all that have reserved is by fair share.
     """
-    free = occupancy.free(tx)
-    reserved = reservations.in_force(tx, now)
-    allowed = holds.free(tx, now, reserved)
+    look = standing.look(tx)
+    if look is None:
+        return None
+    known = holds.look(tx, now)
+    free = occupancy.free(tx, known.paces)
+    reserved = reservations.in_force(tx, now) if known.reservations else []
+    allowed = holds.free(tx, now, known, reserved)
+    if not reserved:
+        anybody = _first(tx, look, free, now, allowed)
+        return None if anybody is None else _plain(*anybody, known)
     kept = {
         str(each.device_id): each
         for each in reserved
@@ -54,31 +65,32 @@ def fair(tx: Transaction, now: datetime) -> Next | None:
     def theirs(device: str, project: str) -> bool:
         return project in kept[device].project_ids and allowed(device, project)
 
-    crowding = _crowding(tx, reserved) & kept.keys() if kept else set()
-    found = _first(tx, kept.keys() - crowding, now, theirs)
+    crowding = _crowding(tx, reserved, known.paces) & kept.keys() if kept else set()
+    found = _first(tx, look, kept.keys() - crowding, now, theirs)
     if found is None and crowding:
-        due = {device for device in crowding if standing.choose(tx, {device}, now, theirs) is not None}
-        others = _first(tx, free - due, now, allowed)
+        due = {device for device in crowding if standing.choose(look, {device}, now, theirs) is not None}
+        others = _first(tx, look, free - due, now, allowed)
         if others is not None:
-            return _plain(*others)
-        found = _first(tx, due, now, theirs)
+            return _plain(*others, known)
+        found = _first(tx, look, due, now, theirs)
     if found is not None:
         choice, job_id = found
-        return Next(job_id, "reserved", dedicated=kept[choice.device].reservation.mode == "dedicated")
-    anybody = _first(tx, free, now, allowed)
-    return None if anybody is None else _plain(*anybody)
+        dedicated = kept[choice.device].reservation.mode == "dedicated"
+        return Next(job_id, "reserved", dedicated=dedicated, pace=known.paces[DeviceId(choice.device)])
+    anybody = _first(tx, look, free, now, allowed)
+    return None if anybody is None else _plain(*anybody, known)
 
 
-def _plain(choice: Choice, job_id: JobId) -> Next:
-    return Next(job_id, "guarded" if choice.guarded else "due")
+def _plain(choice: Choice, job_id: JobId, known: Circumstances) -> Next:
+    return Next(job_id, "guarded" if choice.guarded else "due", pace=known.paces[DeviceId(choice.device)])
 
 
-def _crowding(tx: Transaction, reserved: Sequence[Kept]) -> set[str]:
+def _crowding(tx: Transaction, reserved: Sequence[Kept], paces: Mapping[DeviceId, Pace]) -> set[str]:
     """Return the reserved devices whose jobs take turns with those of others, because more of them run.
 
     A device that keeps the pace of a real machine never needs more than one slot, and does not count.
     """
-    fast = {str(device) for device, pace in devices.runnable(tx).items() if pace == "fast"}
+    fast = {str(device) for device, pace in paces.items() if pace == "fast"}
     kept = {str(each.device_id): each for each in reserved if each.device_id in fast}
     lead = 0
     for (device, project), count in (counts.running(tx) if kept else {}).items():
@@ -87,20 +99,18 @@ def _crowding(tx: Transaction, reserved: Sequence[Kept]) -> set[str]:
     return set(kept) if lead > 0 else set()
 
 
-def _first(tx: Transaction, free: Collection[str], now: datetime, allowed: Allowed) -> tuple[Choice, JobId] | None:
+def _first(
+    tx: Transaction, look: Look, free: Collection[str], now: datetime, allowed: Allowed
+) -> tuple[Choice, JobId] | None:
     """Return the oldest job of the project that is due, of those that are allowed."""
-    taken: set[tuple[str, str]] = set()
-    free = set(free)
+    miscounted: set[tuple[str, str]] = set()
 
     def there(device: str, project: str) -> bool:
-        return (device, project) not in taken and allowed(device, project)
+        return (device, project) not in miscounted and allowed(device, project)
 
-    while free and (choice := standing.choose(tx, free, now, there)) is not None:
-        if not occupancy.take(tx, choice.device):
-            free.discard(choice.device)
-            continue
+    while (choice := standing.choose(look, free, now, there)) is not None:
         job_id = records.oldest_queued(tx, choice.device, choice.project)
         if job_id is not None:
             return choice, job_id
-        taken.add((choice.device, choice.project))  # on PostgreSQL another worker has just this one in hand
+        miscounted.add((choice.device, choice.project))  # should not be; the next start counts again
     return None

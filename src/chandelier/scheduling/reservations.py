@@ -21,6 +21,7 @@ from chandelier.scheduling import limits, quotas
 from chandelier.scheduling.limits import Spent
 from chandelier.scheduling.quotas import Span
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy import audit, grants, network, usage
 from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import HubId, Level, ProjectId, Spot
@@ -127,15 +128,12 @@ class Kept(msgspec.Struct, frozen=True):
 
 _COLUMNS: Final = tuple(_reservations.c[field] for field in Reservation.__struct_fields__)
 _STANDS: Final = _reservations.c.over.is_(None)
-# Built once, because each job runs it.
-_IN_FORCE: Final = (
-    sa.select(*_COLUMNS)
-    .where(
-        _reservations.c.ends > sa.bindparam("now", type_=database.UtcMilliseconds()),
-        _reservations.c.begins <= sa.bindparam("now", type_=database.UtcMilliseconds()),
-        _STANDS,
-    )
-    .order_by(_reservations.c.begins, _reservations.c.id)
+_NOW: Final = sa.bindparam("now", type_=database.UtcMilliseconds())
+_HOLDS_NOW: Final = (_reservations.c.ends > _NOW, _reservations.c.begins <= _NOW, _STANDS)
+#: Whether any device is reserved at the moment `:now`.
+ANY: Final = sa.exists().where(*_HOLDS_NOW)
+_IN_FORCE: Final = Prepared(
+    sa.select(*_COLUMNS).where(*_HOLDS_NOW).order_by(_reservations.c.begins, _reservations.c.id)
 )
 
 

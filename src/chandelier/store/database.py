@@ -10,13 +10,14 @@ import contextlib
 import functools
 import queue
 import threading
+import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 import psycopg
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from chandelier import errors
 from chandelier.store import bell as bells
+from chandelier.store.prepared import Prepared, Rows
 
 T = TypeVar("T")
 
@@ -44,6 +46,7 @@ _BATCH: Final = 64
 #: How often a write is tried again that waited for another that waited for it.
 _DEADLOCKS: Final = 5
 _CHANNEL: Final = "chandelier"
+_LOCK: Final = Prepared(sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger))))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -81,6 +84,7 @@ class Transaction:
         #: Of a view: how often the bell had rung when it was opened; what it shows may be older than any later ring.
         self.rings = rings
         self.topics: list[str] = []
+        self._matters: set[str] = set()
 
     @property
     def connection(self) -> sa.Connection:
@@ -92,21 +96,33 @@ class Transaction:
         """Whether rows can be claimed by several writers at once (`FOR UPDATE SKIP LOCKED`)."""
         return self._writing and self._connection.dialect.name == "postgresql"
 
-    def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[*tuple[Any, ...]]:
+    @overload
+    def execute(self, statement: Prepared, rows: Any = None) -> Rows: ...
+
+    @overload
+    def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[*tuple[Any, ...]]: ...
+
+    def execute(self, statement: sa.Executable | Prepared, rows: Any = None) -> Any:
         """Run one statement (`rows`: one mapping or a list of them) and return its result."""
+        if isinstance(statement, Prepared):
+            return statement.run(self._connection, rows)
         result = self._connection.execute(statement, rows)
         assert isinstance(result, sa.CursorResult)
         return result
 
     def alone(self, matter: str) -> None:
         """Wait until no other writer is in the same matter, and keep others out until the end."""
-        if self.skips_locked:
-            key = zlib.crc32(matter.encode())
-            self.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+        if self.skips_locked and matter not in self._matters:
+            self._matters.add(matter)
+            self.execute(_LOCK, {"key": zlib.crc32(matter.encode())})
 
     def ring(self, *topics: str) -> None:
         """Ask for the bell to be rung after the commit."""
         self.topics.extend(topics)
+
+    def hush(self, topic: str) -> None:
+        """Do not ring for a topic after all: what it was asked for has been seen to."""
+        self.topics = [each for each in self.topics if each != topic]
 
 
 def insert_if_absent(tx: Transaction, table: sa.Table, row: dict[str, Any]) -> bool:
@@ -115,10 +131,9 @@ def insert_if_absent(tx: Transaction, table: sa.Table, row: dict[str, Any]) -> b
 
 
 @functools.cache
-def _inserting(table: sa.Table, on_postgresql: bool) -> sa.Insert:
+def _inserting(table: sa.Table, on_postgresql: bool) -> Prepared:
     insert = postgresql.insert if on_postgresql else sqlite.insert
-    # Of an insertion the number of rows is forgotten unless it is asked for.
-    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return Prepared(insert(table).inline().on_conflict_do_nothing())
 
 
 class Database:
@@ -313,6 +328,7 @@ class _SqliteWriter:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._watching = False
+        self._looked = 0.0
         self._version = 0
 
     def submit(self, work: Callable[[Transaction], T]) -> "Future[T]":
@@ -400,7 +416,9 @@ class _SqliteWriter:
 
     def _listen(self, connection: sa.Connection) -> None:
         # The value changes only when *another* connection has committed, so our own writes do not ring twice.
-        if self._watching:
+        now = time.monotonic()
+        if self._watching and now - self._looked >= _POLL_SECONDS:
+            self._looked = now
             version = self._data_version(connection)
             if version != self._version:
                 self._version = version

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from chandelier import errors
 from chandelier.devices import Device
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy import audit, network, usage
 from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Level, Spot
@@ -74,7 +75,7 @@ class Standing(msgspec.Struct, frozen=True):
 _COLUMNS: Final = tuple(_allowances.c[name] for name in Allowance.__struct_fields__)
 _ON_ALLOWANCE: Final = sa.and_(_days.c.node_id == _allowances.c.node_id, _days.c.device_id == _allowances.c.device_id)
 # Built once, because each job runs them.
-_STANDINGS: Final = (
+_STANDINGS: Final = Prepared(
     sa.select(*_COLUMNS, sa.func.coalesce(sa.func.sum(_days.c.used_ms), 0))
     .select_from(
         _allowances.outerjoin(_days, _ON_ALLOWANCE & (_days.c.day > sa.bindparam("today") - _allowances.c.days))
@@ -82,12 +83,16 @@ _STANDINGS: Final = (
     .group_by(*_COLUMNS)
     .order_by(_allowances.c.node_id, _allowances.c.device_id)
 )
-_CONCERNED: Final = sa.select(_allowances.c.node_id, _allowances.c.device_id).where(
-    _allowances.c.node_id.in_(sa.bindparam("way", expanding=True)),
-    _allowances.c.device_id.in_([ALL, sa.bindparam("device")]),
+_CONCERNED: Final = Prepared(
+    sa.select(_allowances.c.node_id, _allowances.c.device_id).where(
+        _allowances.c.node_id.in_(sa.bindparam("way", expanding=True)),
+        _allowances.c.device_id.in_([ALL, sa.bindparam("device")]),
+    )
 )
-_ANY: Final = sa.select(sa.exists().where(_allowances.c.seconds >= 0))
-_MORE: Final = (
+#: Whether there is any limit.
+ANY: Final = sa.exists().where(_allowances.c.seconds >= 0)
+_ANY: Final = Prepared(sa.select(ANY))
+_MORE: Final = Prepared(
     sa.update(_days)
     .where(*(_days.c[name] == sa.bindparam(f"in_{name}") for name in ("node_id", "device_id", "day")))
     .values(used_ms=_days.c.used_ms + sa.bindparam("more"))

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from chandelier import devices, errors
 from chandelier.devices import Device, DeviceId
 from chandelier.store import Store, Transaction, database
-from chandelier.tenancy import rules
-from chandelier.tenancy.network import Level, Place, Spot
+from chandelier.store.prepared import Prepared
+from chandelier.tenancy import network, rules
+from chandelier.tenancy.network import Level, Place, ProjectId, Spot
 
 _grants: Final = sa.Table(
     "grants",
@@ -78,13 +79,24 @@ class Grant(msgspec.Struct, frozen=True):
 _LIMITS: Final = tuple(_grants.c[name] for name in Limits.__struct_fields__)
 _COLUMNS: Final = (_grants.c.node_id, _grants.c.device_id, _grants.c.priority, _grants.c.inherits, *_LIMITS)
 # Built once, because each submission runs it.
-_ON_WAY: Final = sa.select(*_COLUMNS).where(
-    _grants.c.node_id.in_(sa.bindparam("nodes", expanding=True)),
-    _grants.c.device_id == sa.bindparam("device"),
-    _grants.c.withdrawn.is_(None),
+_ON_WAY: Final = Prepared(
+    sa.select(*_COLUMNS).where(
+        _grants.c.node_id.in_(sa.bindparam("nodes", expanding=True)),
+        _grants.c.device_id == sa.bindparam("device"),
+        _grants.c.withdrawn.is_(None),
+    )
 )
-_OF_NODES: Final = sa.select(*_COLUMNS).where(
-    _grants.c.node_id.in_(sa.bindparam("nodes", expanding=True)), _grants.c.withdrawn.is_(None)
+_EVER: Final = Prepared(
+    sa.select(*_COLUMNS).where(
+        _grants.c.node_id.in_(sa.bindparam("nodes", expanding=True)), _grants.c.device_id == sa.bindparam("device")
+    )
+)
+#: Whether any grant limits how many jobs run at once.
+ANY_RUNNING_LIMIT: Final = sa.exists().where(_grants.c.max_running.is_not(None))
+_OF_NODES: Final = Prepared(
+    sa.select(*_COLUMNS).where(
+        _grants.c.node_id.in_(sa.bindparam("nodes", expanding=True)), _grants.c.withdrawn.is_(None)
+    )
 )
 
 
@@ -215,11 +227,10 @@ def list_running_limits(tx: Transaction) -> list[tuple[Grant, Level]]:
     return [(_grant(row[:-1]), row.level) for row in tx.execute(limited)]
 
 
-def limits_ever(tx: Transaction, place: Place, device_id: DeviceId) -> Limits:
+def limits_ever(tx: Transaction, project_id: ProjectId, device_id: DeviceId) -> Limits:
     """Return the limits that hold for a job of a project, also if the device was taken away meanwhile."""
-    nodes = [node.id for node in place.spot.way]
-    query = sa.select(*_COLUMNS).where(_grants.c.node_id.in_(nodes), _grants.c.device_id == device_id)
-    return narrowed(_grant(row).limits for row in tx.execute(query))
+    rows = tx.execute(_EVER, {"nodes": network.way(tx, project_id), "device": device_id})
+    return narrowed(_grant(row).limits for row in rows)
 
 
 def narrowed(limits: Iterable[Limits]) -> Limits:

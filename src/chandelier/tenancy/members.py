@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from chandelier import errors
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy import network, users
 from chandelier.tenancy.network import Level, Place, ProjectId, Spot
 from chandelier.tenancy.users import User, UserId
@@ -44,10 +45,11 @@ _invitations: Final = sa.Table(
 )
 _STANDS: Final = _members.c.removed.is_(None)
 # Built once, because each submission runs it.
-_ROLE: Final = sa.select(_members.c.joined).where(
+_JOINED: Final = sa.select(_members.c.joined).where(
     _members.c.node_id == sa.bindparam("node"), _members.c.user_id == sa.bindparam("user"), _STANDS
 )
-_ROLE_LOCKED: Final = _ROLE.with_for_update(read=True)
+_ROLE: Final = Prepared(_JOINED)
+_ROLE_LOCKED: Final = Prepared(_JOINED.with_for_update(read=True))
 
 
 class Member(msgspec.Struct, frozen=True):

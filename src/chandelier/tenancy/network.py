@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from chandelier import errors
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy import rules
 
 HubId = NewType("HubId", str)
@@ -154,10 +155,14 @@ _PLACE: Final = [table.c[name] for table in (_hubs, _groups, _projects) for name
 _TREE: Final = _projects.join(_groups, _groups.c.id == _projects.c.group_id).join(_hubs, _hubs.c.id == _groups.c.hub_id)
 _EXISTS: Final = (_hubs.c.deleted.is_(None), _groups.c.deleted.is_(None), _projects.c.deleted.is_(None))
 # Built once, because each poll runs it.
-_BY_ID: Final = sa.select(*_PLACE).select_from(_TREE).where(_projects.c.id == sa.bindparam("id"))
+_BY_ID: Final = Prepared(sa.select(*_PLACE).select_from(_TREE).where(_projects.c.id == sa.bindparam("id")))
 # Built once, because each submission runs it. Who deletes what is above a project deletes the project too.
-_STANDING: Final = sa.select(_projects.c.id).select_from(_TREE).where(_projects.c.id == sa.bindparam("id"), *_EXISTS)
-_STAYING: Final = _STANDING.with_for_update(read=True, of=_projects)
+_IS_THERE: Final = sa.select(_projects.c.id).select_from(_TREE).where(_projects.c.id == sa.bindparam("id"), *_EXISTS)
+_STANDING: Final = Prepared(_IS_THERE)
+_STAYING: Final = Prepared(_IS_THERE.with_for_update(read=True, of=_projects))
+#: Ways never change, and no id is used twice.
+_WAYS: Final[dict[str, tuple[str, ...]]] = {}
+_MOST_WAYS: Final = 100_000
 _IS_DEFAULT: Final = sa.and_(
     _hubs.c.name == DEFAULT_HUB, _groups.c.name == DEFAULT_GROUP, _projects.c.name == DEFAULT_PROJECT
 )
@@ -199,6 +204,21 @@ def get(tx: Transaction, project_id: str) -> Place:
     if row is None:
         raise errors.NotFound(f"No project has the id {project_id}.", 3001)
     return _place(row)
+
+
+def way(tx: Transaction, project_id: str) -> tuple[str, ...]:
+    """Return the ids of a project's hub, its group and itself.
+
+    Raises:
+        errors.NotFound: There is none of this id.
+    """
+    known = _WAYS.get(project_id)
+    if known is None:
+        known = tuple(node.id for node in get(tx, project_id).spot.way)
+        if len(_WAYS) >= _MOST_WAYS:
+            _WAYS.clear()
+        _WAYS[project_id] = known
+    return known
 
 
 def stays(tx: Transaction, project_id: str) -> bool:

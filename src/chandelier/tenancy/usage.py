@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from chandelier.devices import DeviceId
 from chandelier.store import Transaction, database
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
 
@@ -160,10 +161,11 @@ def plus(one: Sums, two: Sums) -> Sums:
 
 
 @functools.cache
-def _adding(table: sa.Table) -> sa.Update:
+def _adding(table: sa.Table) -> Prepared:
     """Return the statement that adds `:more_…` to the sums at `:in_…`; built once, because every job runs it."""
     where = [column == sa.bindparam(f"in_{column.name}") for column in table.primary_key]
-    return sa.update(table).where(*where).values({name: table.c[name] + sa.bindparam(f"more_{name}") for name in _SUMS})
+    more = {name: table.c[name] + sa.bindparam(f"more_{name}") for name in _SUMS}
+    return Prepared(sa.update(table).where(*where).values(more))
 
 
 def _tables(selection: Selection, columns: Collection[str]) -> Sequence[sa.Table]:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from chandelier import errors
 from chandelier.store import Store, Transaction, database
+from chandelier.store.prepared import Prepared
 
 UserId = NewType("UserId", str)
 TokenId = NewType("TokenId", str)
@@ -109,10 +110,10 @@ _IS_VALID: Final = (
     sa.or_(_tokens.c.expires.is_(None), _tokens.c.expires > sa.bindparam("now")),
 )
 # Built once, because each request runs one of them.
-_VALID: Final = sa.select(*_TOKEN).where(*_IS_VALID)
+_VALID: Final = Prepared(sa.select(*_TOKEN).where(*_IS_VALID))
 # Where there are several writers the lock lets no login slip past a revocation that is going on.
-_VALID_LOCKED: Final = _VALID.with_for_update(read=True)
-_HOLDER: Final = sa.select(*_USER).join(_tokens, _tokens.c.user_id == _users.c.id).where(*_IS_VALID)
+_VALID_LOCKED: Final = Prepared(sa.select(*_TOKEN).where(*_IS_VALID).with_for_update(read=True))
+_HOLDER: Final = Prepared(sa.select(*_USER).join(_tokens, _tokens.c.user_id == _users.c.id).where(*_IS_VALID))
 _HOLDERS: Final = (
     sa.select(_tokens.c.digest, *_USER)
     .join(_tokens, _tokens.c.user_id == _users.c.id)
