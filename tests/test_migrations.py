@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import alembic.autogenerate
 import alembic.migration
+import alembic.script
 import pytest
 import sqlalchemy as sa
 
@@ -51,6 +52,17 @@ def test_the_comparison_finds_what_is_missing(empty_database_url: str, tmp_path:
 
     assert len(differences(store)) >= len(migrations.metadata.tables)
     store.close()
+
+
+def test_the_newest_revision_is_known_without_alembic(empty_database_url: str, tmp_path: Path) -> None:
+    """The names of the files say what Alembic would say, and what a database says that is up to date."""
+    store = opened(empty_database_url, tmp_path)
+    migrations.upgrade(store)
+    applied = store.read(lambda tx: alembic.migration.MigrationContext.configure(tx.connection).get_current_revision())
+    store.close()
+    known = alembic.script.ScriptDirectory.from_config(migrations.configuration())
+
+    assert migrations.newest() == applied == known.get_current_head()
 
 
 def test_migrating_twice_changes_nothing(empty_database_url: str, tmp_path: Path) -> None:

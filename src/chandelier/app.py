@@ -35,8 +35,6 @@ _log = logging.getLogger(__name__)
 #: Beyond these the server answers 503; status streams count.
 _MOST_CONNECTIONS: Final = 8192
 _SWITCH_SECONDS: Final = 0.0001
-#: The module that pool children serve; known by name only, so that this process never loads Qiskit.
-ENGINE: Final = "chandelier.engines.child"
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -60,7 +58,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         migrations.upgrade(opened)
         opened.write(lambda tx: accounts.set_rules(tx, _policy(settings.fairshare), datetime.now(UTC)))
         opened.database.watch()
-        pool = pools.open_pool(ENGINE, settings.runners + 1)
+        pool = pools.open_pool(pools.ENGINE, settings.runners + 1)
         stack.callback(pool.close)
         worker = _worker(opened, pool, settings)
         app = build(opened, pool, settings, worker)

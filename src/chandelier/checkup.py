@@ -9,7 +9,6 @@ from collections.abc import Callable
 import msgspec
 
 from chandelier import devices, errors, pools, setup
-from chandelier.app import ENGINE
 from chandelier.jobs import counts
 from chandelier.settings import Settings
 from chandelier.store import Store
@@ -90,7 +89,7 @@ def _devices(store: Store) -> str:
 
 
 def _workers() -> str:
-    pool = pools.open_pool(ENGINE, 1)
+    pool = pools.open_pool(pools.ENGINE, 1)
     try:
         if not pool.slot(0).ready(timeout=60.0):
             problem = pool.health()[0].problem or "it is not ready after a minute"

@@ -149,7 +149,8 @@ CODES: Final[Mapping[int, str]] = {
     8020: "One or more experiments failed; the result has the others and each one's status.",
     8021: "The simulation failed; the message says how.",
     8022: "The job used more memory than it may and was stopped.",
-    8023: "The job ran longer than it may and was stopped.",
+    8023: "The job ran longer than it may, by the clock, and was stopped.",
     8024: "The worker that ran the job died several times. This is a fault of the server; tell its operator.",
     8025: "The result is larger than a job may leave. Ask for fewer shots with `memory`, or split the job.",
+    8026: "The job used more processor time than it may and was stopped.",
 }

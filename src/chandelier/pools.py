@@ -1,56 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pool of child processes that run engine calls, each of which can be killed at any moment.
 
-A pool has numbered slots; a slot has one child at a time and one call at a time. Children are forked from a
-server process that has the entry module imported already, so a replacement for a dead child answers within a
-fraction of a second. The entry module is known by name only: its `serve(connection)` answers messages until
-the pipe ends, and an optional `warm_up()` prepares a child before its first call.
+A pool has numbered slots; a slot has one child at a time and one call at a time. A child that dies is replaced
+within a fraction of a second; one that has grown, or has worked for long, serves on until its successor is ready, and
+is then replaced between two calls. The entry module is known by name only: its `serve(connection)` answers messages
+until the pipe ends, and an optional `warm_up()` prepares a child before its first call.
 
 Messages are small; programs and results travel as files.
 """
 
 import atexit
-import fcntl
-import importlib
 import logging
-import multiprocessing
-import os
-import resource
-import signal
-import socket
-import struct
 import threading
-import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from datetime import datetime
 from typing import Final, Literal
 
-from chandelier import errors
+from chandelier import children, errors
+from chandelier.children import Child
 
-#: Longest message in either direction, in bytes.
-MESSAGE_LIMIT: Final = 1 << 20
-#: A child that is not ready after this many seconds will not be.
-START_LIMIT: Final = 60.0
-#: A pipe that stands still for this many seconds in the middle of a message is broken.
-STALL_LIMIT: Final = 10
+#: The entry module of a cloud's own pool; known by name only, so that the server process never loads the physics.
+ENGINE: Final = "chandelier.engines.child"
 #: After the end of its pipe a child has this many seconds to be dead.
 DEATH_LIMIT: Final = 5.0
 #: Seconds of pause after a child that ended without a call; they double from the first value to the second.
 BACKOFF: Final = (0.1, 30.0)
-
-_READY: Final = b"ready"
-_HINT_LENGTH: Final = 4000
+#: A child that holds so many bytes more than at its start is replaced, so that what it keeps between calls, and what
+#: the holes between that cost, never adds up. The caches of a child are well below.
+GROWTH: Final = 256 << 20
+#: A child is replaced after so many calls, for what a library loses a little of with each.
+CALLS: Final = 100_000
 
 _log = logging.getLogger(__name__)
-
-# Whenever `multiprocessing` starts a child it looks at all others, and an exit code can be read only once:
-# without the lock one is lost now and then.
-_fork_server = threading.Lock()
 
 
 class CallError(Exception):
@@ -67,9 +50,9 @@ class ChildDied(CallError):
     """
 
     def __init__(self, exitcode: int) -> None:
-        super().__init__(f"The child process ended with {_ending(exitcode)}.")
+        super().__init__(f"The child process ended with {children.ending(exitcode)}.")
         self.exitcode = exitcode
-        self.signal_name = _signal_name(exitcode)
+        self.signal_name = children.signal_name(exitcode)
 
 
 class Overran(CallError):
@@ -114,55 +97,13 @@ class SlotHealth:
     problem: str | None
 
 
-class _Child:
-    """One process and the server's end of its pipe."""
-
-    def __init__(self, process: BaseProcess, connection: Connection) -> None:
-        assert process.pid is not None
-        self.connection = connection
-        self.pid = process.pid
-        self.started = datetime.now(UTC)
-        self.called = False
-        self.exitcode: int | None = None
-        self.gone = threading.Event()
-        self._process = process
-        self._lock = threading.Lock()
-
-    def kill(self) -> None:
-        """Kill the process unless it is known to be dead: its pid may be somebody else's by then."""
-        with self._lock:
-            if not self.gone.is_set():
-                with suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGKILL)
-
-    def await_ready(self) -> str | None:
-        """Return None as soon as the child can be called, or why it never will; empty if it said nothing."""
-        if not wait([self.connection, self._process.sentinel], START_LIMIT):
-            return f"it is not ready after {START_LIMIT:g} seconds"
-        try:
-            word = self.connection.recv_bytes(MESSAGE_LIMIT) if self.connection.poll(0) else b""
-        except (EOFError, OSError):
-            return ""
-        return None if word == _READY else word.decode(errors="replace")
-
-    def bury(self) -> int:
-        """Wait for the end of the process and return its exit code; only the slot's keeper may call this."""
-        wait([self._process.sentinel])
-        with _fork_server, self._lock:
-            self.exitcode = exitcode = self._process.exitcode or 0
-            # This closes the pipe that ties the child to us: it dies even if only the fork server was killed.
-            self._process.close()
-            self.gone.set()
-        return exitcode
-
-
 class Call:
     """One message given to a child, until `wait` ends.
 
     A kill concerns this call only: when it comes after the end of the call, nothing happens to the child.
     """
 
-    def __init__(self, child: _Child, finish: Callable[[_Child, bool], None]) -> None:
+    def __init__(self, child: Child, finish: Callable[[Child, bool], None]) -> None:
         self.child = child
         self._finish = finish
         self._lock = threading.Lock()
@@ -206,7 +147,7 @@ class Call:
         connection = self.child.connection
         try:
             if connection.poll(max(timeout, 0.0)):
-                return connection.recv_bytes(MESSAGE_LIMIT)
+                return connection.recv_bytes(children.MESSAGE_LIMIT)
         except (EOFError, ConnectionError):
             return self._post_mortem()
         except OSError as error:
@@ -221,21 +162,25 @@ class Call:
 
 
 class Slot:
-    """A place for one child and one call at a time; a thread of its own replaces each child that dies."""
+    """A place for one child and one call at a time; a thread of its own replaces each child that dies.
+
+    While a child is to be replaced there are two of each: the child's thread ends with it, that of its successor stays.
+    """
 
     def __init__(self, index: int, entry: str) -> None:
         self._index = index
         self._entry = entry
         self._changed = threading.Condition()
-        self._newest: _Child | None = None  # started, perhaps not ready yet
-        self._child: _Child | None = None  # ready
+        self._newest: Child | None = None  # started, perhaps not ready yet
+        self._child: Child | None = None  # ready
+        self._heir: Child | None = None  # ready too, while that has a call
         self._call: Call | None = None
         self._starts = 0
         self._idle_deaths = 0  # children in a row that ended without a call
         self._problem = ""
         self._closing = False
-        self._keeper = threading.Thread(target=self._keep, name=f"pool-slot-{index}", daemon=True)
-        self._keeper.start()
+        self._keepers: list[threading.Thread] = []
+        self._hire()
 
     def call(self, message: bytes, *, timeout: float) -> bytes:
         """Give `message` to the child and return its answer; raises what `start` and `Call.wait` raise."""
@@ -247,17 +192,17 @@ class Slot:
         Raises:
             errors.Unavailable: Children of this slot do not get ready, or the pool is closed. The message was
                 not acted upon.
-            ValueError: The message is longer than `MESSAGE_LIMIT`.
+            ValueError: The message is longer than `children.MESSAGE_LIMIT`.
         """
-        if len(message) > MESSAGE_LIMIT:
-            raise ValueError(f"The message has {len(message)} bytes; at most {MESSAGE_LIMIT} are allowed.")
+        if len(message) > children.MESSAGE_LIMIT:
+            raise ValueError(f"The message has {len(message)} bytes; at most {children.MESSAGE_LIMIT} are allowed.")
         for _ in range(3):
             child, call = self._take()
             with suppress(OSError):
                 # What can be read before the question is an answer too many, or the end of the child.
                 if not child.connection.poll(0):
                     child.connection.send_bytes(message)
-                    child.called = True
+                    child.calls += 1
                     return call
             child.kill()
             self._finish(child, False)
@@ -286,13 +231,23 @@ class Slot:
             self._closing = True
             if self._call is not None:
                 self._call.kill()
-            if self._newest is not None:
-                self._newest.kill()
+            for child in (self._newest, self._child, self._heir):
+                if child is not None:
+                    child.kill()
             self._changed.notify_all()
 
     def join(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds for the end of a closed slot's child."""
-        self._keeper.join(timeout)
+        """Wait up to `timeout` seconds for the end of a closed slot's children."""
+        with self._changed:
+            keepers = list(self._keepers)
+        for keeper in keepers:
+            keeper.join(timeout)
+
+    def _hire(self) -> None:
+        self._keepers = [keeper for keeper in self._keepers if keeper.is_alive()]
+        keeper = threading.Thread(target=self._keep, name=f"pool-slot-{self._index}", daemon=True)
+        self._keepers.append(keeper)
+        keeper.start()
 
     def _state(self) -> State:
         if self._closing:
@@ -303,29 +258,41 @@ class Slot:
             return "idle"
         return "failing" if self._problem else "starting"
 
-    def _take(self) -> tuple[_Child, Call]:
+    def _take(self) -> tuple[Child, Call]:
         def settled() -> bool:
             return self._child is not None or bool(self._problem) or self._closing
 
         with self._changed:
             assert self._call is None, "A slot takes one call at a time."
-            self._changed.wait_for(settled, START_LIMIT)
+            self._changed.wait_for(settled, children.START_LIMIT)
             if self._closing:
                 raise errors.Unavailable("The pool is closed.", 1008)
             if self._child is None:
-                problem = self._problem or f"none was ready within {START_LIMIT:g} seconds"
+                problem = self._problem or f"none was ready within {children.START_LIMIT:g} seconds"
                 raise errors.Unavailable(f"No child process for {self._entry}: {problem}", 1011)
             self._call = Call(self._child, self._finish)
             return self._child, self._call
 
-    def _finish(self, child: _Child, healthy: bool) -> None:
+    def _finish(self, child: Child, healthy: bool) -> None:
         with self._changed:
             self._call = None
             if not healthy or child.gone.is_set():
                 if self._child is child:  # else its replacement is ready by now
                     self._child = None
                 child.connection.close()
+            elif not (child.retiring or self._closing) and (child.calls >= CALLS or child.grown() > GROWTH):
+                _log.info("Slot %d replaces its child, which has grown by %d bytes", self._index, child.grown())
+                child.retiring = True
+                self._hire()
+            self._succeed()
             self._changed.notify_all()
+
+    def _succeed(self) -> None:
+        """Let the heir, if there is one, take the place of a child that has no call."""
+        if self._heir is not None and (self._call is None or self._child is None):
+            if self._child is not None:
+                self._child.kill()
+            self._child, self._heir = self._heir, None
 
     def _keep(self) -> None:
         while True:
@@ -337,15 +304,17 @@ class Slot:
                 if self._closing:
                     return
                 self._starts += 1
-            self._occupy()
+            child = self._occupy()
+            if child is not None and child.retiring:
+                return
 
-    def _occupy(self) -> None:
-        """Start a child and stay with it until it is gone."""
+    def _occupy(self) -> Child | None:
+        """Start a child and stay with it until it is gone; None if it could not be started."""
         try:
-            child = _fork(self._entry)
+            child = children.start(self._entry)
         except (EOFError, OSError) as error:
             self._fail(f"the fork server does not start it ({error!r}); its log has the reason")
-            return
+            return None
         with self._changed:
             self._newest = child
             if self._closing:
@@ -354,16 +323,18 @@ class Slot:
         if problem is None:
             with self._changed:
                 self._problem = ""
-                self._child = child
+                self._heir = child
+                self._succeed()
                 self._changed.notify_all()
         else:
             child.kill()
         exitcode = child.bury()
         if problem is not None:
             child.connection.close()
-            self._fail(problem or f"it ended with {_ending(exitcode)} before it was ready")
+            self._fail(problem or f"it ended with {children.ending(exitcode)} before it was ready")
         else:
             self._lose(child)
+        return child
 
     def _fail(self, problem: str) -> None:
         with self._changed:
@@ -373,11 +344,14 @@ class Slot:
                 _log.error("Slot %d has no child process for %s: %s", self._index, self._entry, problem)
             self._changed.notify_all()
 
-    def _lose(self, child: _Child) -> None:
+    def _lose(self, child: Child) -> None:
         with self._changed:
-            self._idle_deaths = 0 if child.called else self._idle_deaths + 1
+            self._idle_deaths = 0 if child.calls else self._idle_deaths + 1
             if self._child is child:
                 self._child = None
+            if self._heir is child:
+                self._heir = None
+            self._succeed()
             if self._call is None or self._call.child is not child:  # else the call may be reading
                 child.connection.close()
             self._changed.notify_all()
@@ -405,7 +379,7 @@ class Pool:
         for slot in self._slots:
             slot.close()
         for slot in self._slots:
-            slot.join(STALL_LIMIT)
+            slot.join(children.STALL_LIMIT)
 
 
 def open_pool(entry: str, size: int) -> Pool:
@@ -416,86 +390,3 @@ def open_pool(entry: str, size: int) -> Pool:
         size: Number of children.
     """
     return Pool(entry, size)
-
-
-def _fork(entry: str) -> _Child:
-    context = multiprocessing.get_context("forkserver")
-    # An entry module that fails with something else than ImportError ends the fork server that preloads it;
-    # the later attempts therefore leave the import, and the report of its failure, to the child. They are several,
-    # with growing pauses, because a fork server that is ending refuses for a while before it counts as dead.
-    for attempt in range(7):
-        preload = [__name__, entry] if attempt < 2 else [__name__]
-        ours, theirs = multiprocessing.Pipe()
-        process = context.Process(target=_live, args=(entry, theirs), name="chandelier-child", daemon=True)
-        try:
-            with _fork_server:
-                context.set_forkserver_preload(preload)
-                process.start()
-            _limit_stalls(ours)
-            return _Child(process, ours)
-        except (EOFError, OSError) as error:
-            ours.close()
-            failure = error
-            time.sleep(0.05 * 2.0**attempt)
-        finally:
-            theirs.close()
-    raise failure
-
-
-def _limit_stalls(connection: Connection) -> None:
-    limit = struct.pack("ll", STALL_LIMIT, 0)
-    with socket.socket(fileno=os.dup(connection.fileno())) as pipe:
-        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-
-
-def _live(entry: str, connection: Connection) -> None:
-    """Be a child: load the entry module, say so, serve."""
-    _die_with_server()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # else SIGXCPU writes the whole memory to disk
-    try:
-        module = importlib.import_module(entry)
-        getattr(module, "warm_up", _nothing)()
-        serve = module.serve
-    except (Exception, SystemExit):  # noqa: BLE001 - whatever it is, the server tells it
-        connection.send_bytes(traceback.format_exc().encode()[-_HINT_LENGTH:])
-        return
-    connection.send_bytes(_READY)
-    serve(connection)
-
-
-def _nothing() -> None:
-    """Warm nothing up."""
-
-
-def _die_with_server() -> None:
-    """Arrange that this process ends when the server closes its end of their pipe, most of all by dying.
-
-    Linux kills the process itself: the thread gets no turn while a library computes and holds the
-    interpreter.
-    """
-    server = multiprocessing.parent_process()
-    assert server is not None
-    pipe = server.sentinel
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
-
-    def watch() -> None:
-        wait([pipe])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="server-watch", daemon=True).start()
-
-
-def _signal_name(exitcode: int) -> str | None:
-    try:
-        return signal.Signals(-exitcode).name if exitcode < 0 else None
-    except ValueError:
-        return f"signal {-exitcode}"
-
-
-def _ending(exitcode: int) -> str:
-    return _signal_name(exitcode) or f"exit code {exitcode}"

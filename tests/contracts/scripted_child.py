@@ -14,6 +14,7 @@ from typing import Any
 
 _imported_by = os.getpid()
 _warm: list[int] = []
+_kept: list[bytearray] = []
 
 
 def warm_up() -> None:
@@ -63,6 +64,14 @@ def _allocate(connection: Connection, size: int) -> None:
         _answer(connection, "MemoryError")
 
 
+def _keep(_connection: Connection, size: int) -> None:
+    _kept.append(bytearray(b"x") * size)
+
+
+def _fill_and_free(_connection: Connection, size: int) -> None:
+    assert len(bytearray(b"x") * size) == size
+
+
 def _fill(connection: Connection, size: int) -> None:
     connection.send_bytes(bytes(size))
 
@@ -101,7 +110,9 @@ STEPS: dict[str, Callable[..., None]] = {
     "exit": _exit,
     "facts": _facts,
     "fill": _fill,
+    "fill_and_free": _fill_and_free,
     "hold": _hold,
+    "keep": _keep,
     "raw": _raw,
     "sleep": _sleep,
     "spin": _spin,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from chandelier import errors, pools
+from chandelier import children, errors, pools
 
 ENTRY = "scripted_child"
 PATIENCE = 30.0  # seconds until a test gives up; no test takes as long when the pool works
@@ -201,7 +201,7 @@ def test_a_second_answer_is_not_taken_for_the_next_one(slot: pools.Slot) -> None
 @pytest.mark.parametrize("text", ["ffffffff00", "7fffffff00", "00000064aabb"])
 def test_an_answer_that_is_no_message_ends_the_call(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """A negative length, an immense one and a message that stops half-way do not hang the caller."""
-    monkeypatch.setattr(pools, "STALL_LIMIT", 1)
+    monkeypatch.setattr(children, "STALL_LIMIT", 1)
     pool = pools.open_pool(ENTRY, 1)
     slot = pool.slot(0)
     with pytest.raises(pools.Garbled):
@@ -224,11 +224,11 @@ def test_a_child_that_drops_its_pipe_is_killed(monkeypatch: pytest.MonkeyPatch, 
 def test_big_messages_are_refused(slot: pools.Slot) -> None:
     """Neither side can send a program or a result through the pipe."""
     with pytest.raises(ValueError, match="bytes"):
-        slot.call(b" " * (pools.MESSAGE_LIMIT + 1), timeout=PATIENCE)
+        slot.call(b" " * (children.MESSAGE_LIMIT + 1), timeout=PATIENCE)
     with pytest.raises(pools.Garbled):
-        slot.call(script(["fill", pools.MESSAGE_LIMIT + 1]), timeout=PATIENCE)
+        slot.call(script(["fill", children.MESSAGE_LIMIT + 1]), timeout=PATIENCE)
 
-    assert len(echo(slot, "x" * (pools.MESSAGE_LIMIT - 100))) == pools.MESSAGE_LIMIT - 100
+    assert len(echo(slot, "x" * (children.MESSAGE_LIMIT - 100))) == children.MESSAGE_LIMIT - 100
 
 
 def test_a_child_that_dies_idle_is_replaced(slot: pools.Slot) -> None:
@@ -322,6 +322,89 @@ def test_children_that_die_while_idle_are_not_restarted_in_a_storm(
     pool.close()
 
 
+def test_a_child_that_has_grown_is_replaced(monkeypatch: pytest.MonkeyPatch, slot: pools.Slot) -> None:
+    """Between two calls, which both are answered; what it held is free again."""
+    monkeypatch.setattr(pools, "GROWTH", 32 << 20)
+    before = facts(slot)["pid"]
+    answer = slot.call(script(["keep", 64 << 20], ["answer", "kept"]), timeout=PATIENCE)
+
+    assert json.loads(answer) == "kept"
+    assert eventually(lambda: not alive(before))
+    assert slot.health().restarts == 1
+    assert facts(slot)["pid"] != before
+
+
+def test_a_child_that_needed_much_memory_and_freed_it_stays(monkeypatch: pytest.MonkeyPatch, slot: pools.Slot) -> None:
+    """What counts is what it still holds when it has answered."""
+    monkeypatch.setattr(pools, "GROWTH", 32 << 20)
+    before = facts(slot)["pid"]
+    slot.call(script(["fill_and_free", 64 << 20], ["answer", 1]), timeout=PATIENCE)
+
+    assert facts(slot)["pid"] == before
+    assert slot.health().restarts == 0
+
+
+def test_a_child_that_has_worked_for_long_is_replaced(monkeypatch: pytest.MonkeyPatch, slot: pools.Slot) -> None:
+    """After so many calls, again and again, and no call is lost."""
+    monkeypatch.setattr(pools, "CALLS", 3)
+    pids: set[int] = set()
+
+    def others() -> bool:
+        pids.add(facts(slot)["pid"])
+        return len(pids) >= 3
+
+    assert eventually(others)
+    assert slot.health().problem is None
+
+
+def test_a_child_serves_until_its_successor_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job does not wait for the replacement of the child that does it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(pools, "CALLS", 1)
+    gate = tmp_path / "gate"
+    gate.touch()
+    text = "import pathlib, time\nfrom scripted_child import *\ndef warm_up():\n"
+    text += f"    while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\n"
+    pool = pools.open_pool(write_entry(tmp_path, "slow_entry", text), 1)
+    slot = pool.slot(0)
+    assert slot.ready(PATIENCE)
+    gate.unlink()
+    pids = {facts(slot)["pid"] for _ in range(5)}
+    running = slot.start(script(["sleep", 0.5], ["facts"]))
+    gate.touch()
+    assert json.loads(running.wait(PATIENCE))["pid"] in pids
+
+    assert len(pids) == 1
+    assert eventually(lambda: not any(alive(pid) for pid in pids))
+    assert echo(slot, 1) == 1
+    pool.close()
+
+
+def test_a_child_dies_while_its_successor_starts(monkeypatch: pytest.MonkeyPatch, slot: pools.Slot) -> None:
+    """There is one child again, and one thread that looks after it."""
+    monkeypatch.setattr(pools, "CALLS", 1)
+    for _ in range(5):
+        echo(slot, 1)
+        with pytest.raises(pools.ChildDied):
+            slot.call(script(["exit", 1]), timeout=PATIENCE)
+    monkeypatch.setattr(pools, "CALLS", 1000)
+
+    assert echo(slot, 2) == 2
+    assert eventually(lambda: sum(thread.name == "pool-slot-0" for thread in threading.enumerate()) == 1)
+
+
+def test_closing_while_a_successor_starts_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both children end, and their threads."""
+    monkeypatch.setattr(pools, "CALLS", 1)
+    before = threading.active_count()
+    pool = pools.open_pool(ENTRY, 1)
+    pid = facts(pool.slot(0))["pid"]
+    pool.close()
+
+    assert not alive(pid)
+    assert threading.active_count() == before
+
+
 def test_a_child_loads_nothing_of_the_server(slot: pools.Slot) -> None:
     """The server's application is not imported again in its children."""
     modules = facts(slot)["modules"]
@@ -375,7 +458,7 @@ def test_closing_during_the_start_is_clean() -> None:
 
 SERVER = """
 import json, sys, time
-from chandelier import errors, pools
+from chandelier import children, errors, pools
 if __name__ == "__main__":
     pool = pools.open_pool(sys.argv[1], 3)
     try:
@@ -389,10 +472,10 @@ if __name__ == "__main__":
 """
 
 
-def start_server(folder: Path, entry: str, mode: str) -> "subprocess.Popen[str]":
+def start_server(folder: Path, entry: str, mode: str, text: str = SERVER) -> "subprocess.Popen[str]":
     """Start a process of its own that opens a pool, and prints what its children answer."""
     path = folder / "server.py"
-    path.write_text(SERVER, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     search = os.pathsep.join([str(folder), *filter(None, sys.path)])
     return subprocess.Popen(
         [sys.executable, path, entry, mode],
@@ -448,6 +531,19 @@ def test_the_entry_is_imported_once_for_all_children(tmp_path: Path) -> None:
     assert len({child["pid"] for child in children}) == 3
     assert len({child["imported_by"] for child in children}) == 1
     assert not {child["imported_by"] for child in children} & {child["pid"] for child in children}
+
+
+def test_what_is_prepared_is_used(tmp_path: Path) -> None:
+    """The fork server that `prepare` starts loads the entry, and the children of a later pool come from it."""
+    text = SERVER.replace(
+        "pool = pools.open_pool",
+        "from chandelier import children\n    children.prepare(sys.argv[1])\n    pool = pools.open_pool",
+    )
+    output, _ = start_server(tmp_path, ENTRY, "leave", text).communicate(timeout=PATIENCE)
+    children_ = json.loads(output)
+
+    assert len({child["imported_by"] for child in children_}) == 1
+    assert not {child["imported_by"] for child in children_} & {child["pid"] for child in children_}
 
 
 @pytest.mark.parametrize("end", ["raise ValueError('out of order')", "import sys; sys.exit('out of order')"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from physics import Bench, Json, counts, gate, measure, p_value, program
+from physics import Bench, Json, counts, gate, measure, p_value, program, target, ways
 from qulacs import QuantumCircuit, QuantumState
 from qulacs.gate import CNOT, U3
 
@@ -65,6 +65,51 @@ def test_a_recorded_seed_repeats_the_outcome(bench: Bench) -> None:
 
     assert again["data"] == drawn["data"]
     assert other["data"] != drawn["data"]
+
+
+#: A circuit of which Aer follows single shots; that two of them agree by chance is out of the question.
+FOLLOWED = [*(gate("x", [index]) for index in range(32)), measure(*range(32))]
+EVEN = {
+    "type": "qerror",
+    "operations": ["x"],
+    "instructions": [[gate("x", [0])], [gate("id", [0])]],
+    "probabilities": [0.5, 0.5],
+}
+
+
+def followed(experiments: int, **config: Any) -> Json:
+    """Some equal experiments of which Aer follows single shots."""
+    return program(
+        *[FOLLOWED] * experiments, noise_model={"errors": [EVEN]}, memory=True, method="stabilizer", **config
+    )
+
+
+def test_seeds_side_by_side_have_no_shots_in_common(bench: Bench) -> None:
+    """The shots of a seed are not those of the next seed, one later."""
+    one, other = (bench.run(followed(1, shots=100, seed_simulator=seed), SIMULATOR)["results"][0] for seed in (7, 8))
+
+    assert not set(one["data"]["memory"]) & set(other["data"]["memory"])
+
+
+def test_equal_experiments_have_no_shots_in_common(bench: Bench) -> None:
+    """However many shots an experiment has, those of the next are others."""
+    one, other = bench.run(followed(2, shots=2300), SIMULATOR)["results"]
+
+    assert not set(one["data"]["memory"]) & set(other["data"]["memory"])
+
+
+@pytest.mark.parametrize("followed_singly", [False, True])
+def test_outcomes_do_not_depend_on_the_other_experiments(bench: Bench, followed_singly: bool) -> None:
+    """An experiment has the outcomes of its seed and place, whatever else is in the program."""
+    wanted = (
+        followed(2, shots=20) if followed_singly else coins(2, shots=20, memory=True, method="matrix_product_state")
+    )
+    both = bench.run(wanted, SIMULATOR)["results"]
+    wanted["experiments"][0]["config"] = {"shots": 30}
+    changed = bench.run(wanted, SIMULATOR)["results"]
+
+    assert changed[1]["data"] == both[1]["data"]
+    assert changed[1]["seed_simulator"] == both[1]["seed_simulator"] == 7
 
 
 @pytest.mark.parametrize("seed", [-1, 2**70])
@@ -126,7 +171,7 @@ def test_one_failure_leaves_the_others_alone(bench: Bench, failing: list[Json], 
 def test_what_aer_says_of_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch, status: str, code: int) -> None:
     """Where Aer ran out of memory, the code says so."""
     report = SimpleNamespace(success=False, status=status)
-    monkeypatch.setattr(aer, "_call", lambda *_: [report])
+    monkeypatch.setattr(aer, "_call", lambda *_: report)
     reply = bench.reply(program([gate("save_state", [0])]), SIMULATOR)
 
     assert isinstance(reply, tasks.Refused | tasks.Finished)
@@ -141,7 +186,7 @@ def test_plain_values() -> None:
     }
 
 
-def test_a_hundred_experiments_in_one_call(bench: Bench) -> None:
+def test_a_hundred_experiments(bench: Bench) -> None:
     """A batch of circuits on a device gives each its own outcomes."""
     experiments = [[gate("x", [index % 5]), measure(*range(5))] for index in range(100)]
     result = bench.run(program(*experiments, shots=100), "ibmq_manila")
@@ -149,3 +194,25 @@ def test_a_hundred_experiments_in_one_call(bench: Bench) -> None:
     for index in range(100):
         tally = counts(result, index)
         assert max(tally, key=lambda outcome: tally[outcome]) == 1 << index % 5
+
+
+@pytest.mark.parametrize(
+    ("on", "qubits", "wide"),
+    [
+        ("simulator_statevector", 15, False),
+        ("simulator_statevector", 16, True),
+        ("simulator_mps", 16, False),
+        ("simulator_stabilizer", 40, False),
+    ],
+)
+def test_which_experiments_get_threads(on: str, qubits: int, wide: bool) -> None:
+    """Threads are for large states; small ones and methods without them have one."""
+    steps = [gate("h", [0]), *(gate("cx", [index, index + 1]) for index in range(qubits - 1))]
+    routes = ways(program([*steps, measure(*range(qubits))]), target(on))
+    roomy = tasks.Limits(memory_bytes=8 << 30, cpu_seconds=60.0)
+    tight = tasks.Limits(memory_bytes=routes[0].plan.memory_bytes + aer.THREAD_BYTES, cpu_seconds=60.0)
+
+    assert aer.wide(routes[0]) == wide
+    assert aer.threads(routes, roomy, available=8) == (8 if wide else 1)
+    assert aer.threads(routes, tight, available=8) == (2 if wide else 1)
+    assert aer.threads(routes, roomy, available=1) == 1

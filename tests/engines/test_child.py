@@ -16,7 +16,7 @@ import pytest
 from physics import LIMITS, Bench, Json, gate, measure, program, sample
 
 from chandelier import errors
-from chandelier.engines import child
+from chandelier.engines import aer, child
 from chandelier.formats import qobj, tasks
 
 BELL = program([gate("h", [0]), gate("cx", [0, 1]), measure(0, 1)], memory=True, shots=100)
@@ -354,11 +354,28 @@ def test_importing_starts_no_thread() -> None:
     """A forkserver may import the module: in a fresh interpreter it leaves one thread and no open file."""
     script = (
         "import os, threading, chandelier.engines.child as child\n"
-        "print(threading.active_count(), len(os.listdir('/proc/self/task')), os.environ['OMP_NUM_THREADS'])"
+        "print(threading.active_count(), len(os.listdir('/proc/self/task')), os.environ['OPENBLAS_NUM_THREADS'])"
     )
     found = _fresh(script)
 
     assert found.split() == ["1", "1", "1"]
+
+
+def test_aer_obeys_the_number_of_threads() -> None:
+    """In a process that has loaded the module first, Aer uses as many threads as a call says, and no more."""
+    script = (
+        "from chandelier.engines import aer, child\n"
+        "from qiskit import QuantumCircuit\n"
+        "circuit = QuantumCircuit(16)\n"
+        "circuit.h(range(16))\n"
+        "circuit.measure_all()\n"
+        "for count in (1, 2):\n"
+        "    run = aer.simulator('statevector', count).run(circuit, shots=10).result().results[0].metadata\n"
+        "    print(run['parallel_state_update'], run['parallel_shots'])\n"
+    )
+    two = str(min(aer.cores(), 2))
+
+    assert _fresh(script).split() == ["1", "1", two, "1"]
 
 
 def _fresh(script: str) -> str:

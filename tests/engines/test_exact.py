@@ -16,7 +16,7 @@ from qiskit_aer import AerSimulator
 
 from chandelier.engines import aer, cost, exact, frontier, gates, noise, routes, running, superops
 from chandelier.engines import target as targets
-from chandelier.formats import qobj, tasks
+from chandelier.formats import qobj, snapshots, tasks
 
 #: Devices with qubits in a row, all of whose gates work.
 PATHS = {
@@ -122,6 +122,42 @@ def test_nothing_is_measured(bench: Bench) -> None:
     result = bench.run(program([gate("x", [0]), gate("cx", [0, 1])], memory=True, shots=3), "ibmq_manila")
 
     assert result["results"][0]["data"] == {"counts": {"0x0": 3}, "memory": ["0x0"] * 3}
+
+
+def same_errors(device: targets.Target, sites: Sequence[targets.Site]) -> None:
+    """The errors of gates, and where there are none, are those that Aer derives."""
+    kept = superops.of_device(device)
+    for (name, qubits), error in noise.errors_of(device, sites).items():
+        found = kept.error(name, qubits)
+        assert (found is None) == (error is None), (name, qubits)
+        if found is not None:
+            assert np.abs(superops.transfer(SuperOp(error).data) - found).max() < 1e-12, (name, qubits)
+
+
+@pytest.mark.parametrize("name", snapshots.DEFAULTS)
+def test_errors_of_gates_are_aers(name: str) -> None:
+    """What two numbers say of a gate's error is what Aer derives at length, for the gates of every device.
+
+    Of the large devices every tenth: Aer takes seconds for all.
+    """
+    device = target(name)
+    sites = sorted(device.gates)
+    same_errors(device, sites if len(sites) < 100 else sites[::10])
+
+
+def test_errors_at_the_bounds() -> None:
+    """Errors that are not published, not physical, or less than relaxation alone are what Aer makes of them."""
+    qubit = targets.QubitData(50e-6, 70e-6, None, 0.0, 0.0, 0.0)
+    still = targets.QubitData(math.inf, math.inf, None, 0.0, 0.0, 0.0)
+    gates = {
+        (f"{name}{length}", qubits): targets.GateData(error, length)
+        for name, error in [("none", None), ("zero", 0.0), ("small", 1e-9), ("half", 0.5), ("most", 0.99)]
+        for length in (0.0, 1e-7, 1e-5, 1e-4)
+        for qubits in [(0,), (1,), (0, 1)]
+    }
+    device = dataclasses.replace(target("ibmq_manila"), qubits=(qubit, still), gates=gates)
+
+    same_errors(device, [*gates, ("unknown", (0,))])
 
 
 Branches = dict[tuple[int, int], DensityMatrix]

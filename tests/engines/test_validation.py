@@ -202,6 +202,44 @@ def test_what_is_accepted(name: str, wanted: Json) -> None:
     validation.check(opened(wanted), DEVICES[name])
 
 
+#: device, code, words of the message, an instruction that is right, one of the same name and qubits that is not
+SECONDS: list[tuple[str, int, str, Json, Json]] = [
+    ("ibmq_manila", 8004, "1 parameters, not 0", gate("rz", [0], 0.1), gate("rz", [0])),
+    ("ibmq_manila", 8004, "1 parameters, not 2", gate("rz", [0], 0.1), gate("rz", [0], 0.1, 0.2)),
+    ("ibmq_manila", 8004, "finite numbers", gate("rz", [0], 0.1), gate("rz", [0], True)),
+    ("ibmq_manila", 8004, "finite numbers", gate("rz", [0], 0.1), gate("rz", [0], "0.1")),
+    ("ibmq_manila", 8004, "finite numbers", gate("rz", [0], 0.1), {"name": "rz", "qubits": [0], "params": 0.1}),
+    ("ibmq_manila", 8004, "0 parameters, not 1", X, gate("x", [0], 0.1)),
+    ("ibmq_manila", 8010, "conditions", X, gate("x", [0], conditional=1)),
+    ("ibmq_manila", 8005, "no slot 9", X, gate("x", [0], memory=[9])),
+    ("ibmq_manila", 8005, "no slot 10000", X, gate("x", [0], register=[10_000])),
+    ("ibmq_qasm_simulator", 8005, "writes register slot 1", X, gate("x", [0], conditional=1)),
+    ("ibmq_qasm_simulator", 8005, "slot 9", X, gate("x", [0], conditional={"mask": "0x200", "val": "0x200"})),
+    ("simulator_statevector", 8004, "finite numbers", gate("u3", [0], 0.1, 0.2, 0.3), gate("u3", [0], 0.1, 0.2, None)),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "words", "right", "wrong"), SECONDS)
+def test_no_gate_is_right_because_another_was(name: str, code: int, words: str, right: Json, wrong: Json) -> None:
+    """What makes a gate wrong is found although the same gate was right before, on the same qubits."""
+    validation.check(opened(program([right], [right, right], memory_slots=2)), DEVICES[name])
+    with pytest.raises(errors.ProgramRefused) as refusal:
+        validation.check(opened(program([right], [right, wrong], memory_slots=2)), DEVICES[name])
+
+    assert refusal.value.code == code, refusal.value.message
+    assert words in refusal.value.message
+    assert "Experiment 1, instruction 1" in refusal.value.message
+
+
+def test_no_gate_follows_a_measurement_where_that_is_the_end() -> None:
+    """On a device that measures once, a gate that was right before the measurement is refused after it."""
+    wanted = program([gate("u1", [0], 0.1), gate("u1", [0], 0.2), measure(0), gate("u1", [0], 0.1)])
+    with pytest.raises(errors.ProgramRefused) as refusal:
+        validation.check(opened(wanted), DEVICES["ibmq_essex"])
+
+    assert refusal.value.code == 8010
+
+
 def test_a_faulty_qubit() -> None:
     """A qubit that is marked as not operational is refused for gates and measurements alike."""
     device = target("ibm_kingston")

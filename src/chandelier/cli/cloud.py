@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cloud as a whole: make it, serve it, show it to a newcomer, examine it."""
 
+import gc
 from typing import Annotated
 
 import typer
@@ -46,9 +47,15 @@ def serve(
     as_json: output.AsJson = False,
 ) -> None:
     """Serve until told to stop (Ctrl-C, SIGTERM)."""
-    from chandelier import app as application
+    from chandelier import children, pools
 
     settings = folder.settings(data, host=host, port=port, public_url=public_url)
+    children.prepare(pools.ENGINE)  # loads the physics beside all that follows, which takes as long
+    gc.disable()  # nothing that is imported is garbage, and looking for some takes a quarter of the time
+    from chandelier import app as application
+
+    gc.freeze()
+    gc.enable()
 
     def announce(listener: str) -> None:
         url = settings.public_url or listener

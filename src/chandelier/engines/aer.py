@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running experiments on Aer, many in one call, so that none takes others with it when it fails."""
+"""Running experiments on Aer, each in a call of its own, so that its shots do not depend on the others.
+
+Aer seeds its experiments, and the shots that it follows singly, with consecutive numbers: in one call, or with seeds
+that are close together, they would have shots in common.
+"""
 
 import collections
 import dataclasses
 import functools
+import os
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
@@ -14,15 +20,26 @@ from qiskit_aer.noise import NoiseModel
 from chandelier import errors
 from chandelier.engines import circuits, methods, noise, programs, readout, routes, sampling, saved, usernoise
 from chandelier.engines import target as targets
-from chandelier.formats import qobj, results, tasks
+from chandelier.formats import results, tasks
 
 Json = dict[str, Any]
 
-#: Where experiments that share a seed run in different calls, the seeds of the calls are this far apart.
-SEED_STRIDE: Final = 1_000_003
+#: Aer's seeds are below this.
 SEED_RANGE: Final = 1 << 62
 #: Words of Aer by which it can be told that memory was the reason.
 _EXHAUSTED: Final[Mapping[str, int]] = {"nsufficient memory": 8008, "bad_alloc": 8022}
+
+#: Threads pay from 2 to this many numbers on; with fewer they only wait for each other.
+PARALLEL_FROM: Final = 16
+#: Logarithm of the numbers that a method holds for each qubit. The others gain nothing from threads.
+_BITS: Final[Mapping[str, int]] = {
+    methods.STATEVECTOR: 1,
+    methods.DENSITY_MATRIX: 2,
+    methods.UNITARY: 2,
+    methods.SUPEROP: 4,
+}
+#: Address space of a thread more, bytes: its stack and a heap of its own. It counts as the job's memory.
+THREAD_BYTES: Final = 80 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,18 +57,6 @@ class Outcome:
     message: str = ""
 
 
-class _Group(NamedTuple):
-    """What experiments must share to run in one call."""
-
-    method: str
-    shots: int
-    memory: bool
-    level: int
-    seed: int | None
-    noise: int
-    layout: tuple[int, ...] | None
-
-
 def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[Outcome]:
     """Run experiments.
 
@@ -63,30 +68,52 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
     Returns:
         One outcome for each experiment, in their order.
     """
-    groups: dict[_Group, list[routes.Route]] = {}
-    for way in ways:
-        groups.setdefault(_group(way, target), []).append(way)
-    outcomes: dict[int, Outcome] = {}
-    calls: collections.Counter[int] = collections.Counter()
-    for group, members in groups.items():
-        seed = group.seed if group.seed is not None else secrets.randbelow(1 << 31)
-        outcomes |= _run_group(members, target, limits, (seed + calls[seed] * SEED_STRIDE) % SEED_RANGE)
-        calls[seed] += 1
-    return [outcomes[way.experiment.index] for way in ways]
+    return [_run(way, target, limits) for way in ways]
 
 
-def _group(way: routes.Route, target: targets.Target) -> _Group:
-    experiment = way.experiment
-    noisy = not target.simulator or experiment.config.noise_model != qobj.ABSENT
-    return _Group(
-        method=way.plan.method,
-        shots=experiment.shots,
-        memory=_listed(experiment),
-        level=readout.level(experiment.config),
-        seed=experiment.seed,
-        noise=id(experiment.config.noise_model),
-        layout=way.layout if noisy else None,  # noise is for the qubits of the circuits, so they must agree on them
-    )
+def _run(way: routes.Route, target: targets.Target, limits: tasks.Limits) -> Outcome:
+    given = way.experiment.seed
+    seed = secrets.randbelow(1 << 31) if given is None else given
+    try:
+        circuit = build(way, target)
+        report = _call(way, circuit, target, limits, own_seed(seed, way.experiment.index))
+    except Exception as error:  # noqa: BLE001 -- whatever one experiment does, the others go on
+        return failure(way, *reason(error))
+    return _outcome(way, circuit, report, seed, target)
+
+
+def own_seed(seed: int, experiment: int) -> int:
+    """Make Aer's seed of an experiment, far from those of others.
+
+    Args:
+        seed: As the program asks for.
+        experiment: Index of the experiment in the program.
+    """
+    return int(sampling.generator(seed, experiment).spawn(1)[0].integers(SEED_RANGE))
+
+
+def wide(way: routes.Route) -> bool:
+    """Whether an experiment is so large that threads pay."""
+    return _BITS.get(way.plan.method, 0) * len(programs.active(way.steps)) >= PARALLEL_FROM
+
+
+def threads(ways: Sequence[routes.Route], limits: tasks.Limits, available: int) -> int:
+    """How many threads compute some experiments that are equally wide.
+
+    Args:
+        ways: The experiments.
+        limits: What the job may use; what is left of the memory goes to threads.
+        available: Number of cores.
+    """
+    if not wide(ways[0]):
+        return 1
+    spare = limits.memory_bytes - max(way.plan.memory_bytes for way in ways)
+    return 1 + max(min(available - 1, spare // THREAD_BYTES), 0)
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _listed(experiment: programs.Opened) -> bool:
@@ -94,39 +121,17 @@ def _listed(experiment: programs.Opened) -> bool:
     return bool(experiment.config.memory) or readout.level(experiment.config) == 1
 
 
-def _run_group(
-    members: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits, seed: int
-) -> dict[int, Outcome]:
-    outcomes: dict[int, Outcome] = {}
-    built: list[tuple[routes.Route, circuits.Circuit]] = []
-    for way in members:
-        try:
-            built.append((way, build(way, target)))
-        except Exception as error:  # noqa: BLE001 -- whatever one experiment does, the others go on
-            outcomes[way.experiment.index] = failure(way, *reason(error))
-    try:
-        reports = _call(built, target, limits, seed)
-    except Exception as error:  # noqa: BLE001
-        if len(built) > 1:
-            for number, (way, _) in enumerate(built):
-                outcomes |= _run_group([way], target, limits, (seed + number * SEED_STRIDE) % SEED_RANGE)
-        else:
-            outcomes |= {way.experiment.index: failure(way, *reason(error)) for way, _ in built}
-        return outcomes
-    for (way, circuit), report in zip(built, reports, strict=True):
-        outcomes[way.experiment.index] = _outcome(way, circuit, report, target)
-    return outcomes
-
-
 def build(way: routes.Route, target: targets.Target) -> circuits.Circuit:
     """Make the circuit of an experiment, with the noise of its waiting times."""
     idle = circuits.no_idle if target.simulator else functools.partial(noise.relaxation, target)
+    own = usernoise.read(way.experiment.config.noise_model) if target.simulator else None
     return circuits.build(
         way.steps,
         slots=way.experiment.slots,
         phase=way.experiment.phase,
         native=methods.native(way.plan.method),
         idle=idle,
+        noisy=circuits.no_errors if own is None else functools.partial(usernoise.attached, own.errors),
         among=way.layout,
     )
 
@@ -140,7 +145,8 @@ def noise_model(ways: Sequence[routes.Route], target: targets.Target) -> NoiseMo
     """
     layout = ways[0].layout
     if target.simulator:
-        return usernoise.read(ways[0].experiment.config.noise_model, layout)
+        own = usernoise.read(ways[0].experiment.config.noise_model)
+        return None if own is None else usernoise.assembled(own, [step for way in ways for step in way.steps], layout)
     sites: set[targets.Site] = set()
     measured: set[int] = set()
     for step in (step for way in ways for step in way.steps):
@@ -154,34 +160,30 @@ def noise_model(ways: Sequence[routes.Route], target: targets.Target) -> NoiseMo
     return noise.model(target, sites, measured, layout)
 
 
-def _call(
-    built: Sequence[tuple[routes.Route, circuits.Circuit]],
-    target: targets.Target,
-    limits: tasks.Limits,
-    seed: int,
-) -> list[Any]:
-    if not built:
-        return []
-    ways = [way for way, _ in built]
-    first = ways[0].experiment
-    job = simulator(ways[0].plan.method).run(
-        [circuit.circuit for _, circuit in built],
-        shots=first.shots,
-        memory=_listed(first),
+def _call(way: routes.Route, circuit: circuits.Circuit, target: targets.Target, limits: tasks.Limits, seed: int) -> Any:
+    experiment = way.experiment
+    job = simulator(way.plan.method, threads([way], limits, cores())).run(
+        circuit.circuit,
+        shots=experiment.shots,
+        memory=_listed(experiment),
         seed_simulator=seed,
-        noise_model=noise_model(ways, target),
+        noise_model=noise_model([way], target),
         max_memory_mb=max(limits.memory_bytes >> 20, 1),
     )
     result = job.result()
-    if len(result.results) != len(built):  # Aer gave up on the call as a whole
+    if not result.results:  # Aer gave up on the call as a whole
         raise errors.ProgramRefused(str(result.status).removeprefix("ERROR:").strip(), 8021)
-    return list(result.results)
+    return result.results[0]
 
 
 @functools.cache
-def simulator(method: str) -> AerSimulator:
-    """One thread: Aer's own choice is many times slower as soon as two children share the machine."""
-    return AerSimulator(method=method, max_parallel_threads=1, max_parallel_experiments=1)
+def simulator(method: str, count: int = 1) -> AerSimulator:
+    """Make a simulator with some threads.
+
+    The threads share one state: if each had shots of its own, it would take memory for each, and the counts of a
+    seed would depend on the number of cores.
+    """
+    return AerSimulator(method=method, max_parallel_threads=count, max_parallel_shots=1, max_parallel_experiments=1)
 
 
 def reason(error: Exception) -> tuple[int, str]:
@@ -193,23 +195,27 @@ def reason(error: Exception) -> tuple[int, str]:
     return 8021, _short(f"{type(error).__name__}: {error}")
 
 
-def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any, target: targets.Target) -> Outcome:
+def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any, seed: int, target: targets.Target) -> Outcome:
     if not report.success:
         message = _short(str(report.status).removeprefix("ERROR:").strip())
         return failure(way, next((code for words, code in _EXHAUSTED.items() if words in message), 8021), message)
     experiment = way.experiment
     details = report.metadata or {}
+    try:
+        data = _data(way, circuit, report.data.to_dict(), seed, target)
+    except saved.NotFiniteError:
+        return failure(way, 8021, "A value that it saves is not a finite number.")
     return Outcome(
         results.ExperimentResult(
             shots=experiment.shots,
             success=True,
             status="DONE",
-            data=_data(way, circuit, report.data.to_dict(), int(report.seed_simulator), target),
+            data=data,
             header=experiment.header,
             circ_id=experiment.index,
             **readout.described(experiment.config),
             time_taken=float(report.time_taken),
-            seed_simulator=int(report.seed_simulator),
+            seed_simulator=seed,
             metadata={
                 "method": way.plan.method,
                 "active_qubits": len(programs.active(way.steps)),
@@ -232,7 +238,7 @@ def _data(
 ) -> Json:
     """The data of an experiment: counts and shots without the hidden bits, and what was saved."""
     experiment = way.experiment
-    rng = sampling.generator(seed if experiment.seed is None else experiment.seed, experiment.index)
+    rng = sampling.generator(seed, experiment.index)
     visible = (1 << circuit.slots) - 1
     data = saved.collected(raw, way.steps, slots=circuit.slots, hidden=circuit.circuit.num_clbits > circuit.slots)
     if not circuit.measures and data:

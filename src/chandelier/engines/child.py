@@ -9,9 +9,17 @@ but starts no thread and opens no file.
 import os
 
 # Libraries read these when they are loaded, so they come before the imports. One thread for each child: several
-# children share the machine, and with more threads than cores everything is many times slower.
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")  # noqa: TID251 -- the libraries have no other way to be told
+# children share the machine. Aer alone is told how many at each call (`aer.threads`), and does not listen if the number
+# is set here; its threads are to sleep while they wait, for as soon as two children compute, waiting awake takes five
+# times the processor time.
+_SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+for _variable, _value in _SETTINGS.items():
+    os.environ.setdefault(_variable, _value)  # noqa: TID251 -- the libraries have no other way to be told
 
 import dataclasses
 import datetime
@@ -43,8 +51,8 @@ from chandelier.formats import qobj, results, tasks
 
 _log = logging.getLogger(__name__)
 
-#: Memory set aside in a fresh child for saying that there is none left.
-_RESERVE: Final = 1 << 20
+#: Most memory that a byte of a program takes once it is decoded, bytes: that of many empty lists.
+_OPENED: Final = 24
 #: Longest message of a reply, in characters.
 _LONGEST_MESSAGE: Final = 1000
 
@@ -107,17 +115,14 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
     Raises:
         ServerFault: A file cannot be read or written.
     """
-    reserve = bytearray(_RESERVE)
     try:
         task = tasks.decode_task(message)
         with limits.applied(task.limits):
             return _validate(task, kept) if isinstance(task, tasks.Validate) else _run(task, kept)
     except errors.ChandelierError as error:
+        if error.code == limits.OUT_OF_MEMORY:
+            kept.forget()
         return tasks.Refused(error.code, _told(error.message))
-    except MemoryError:
-        del reserve
-        kept.forget()
-        return tasks.Refused(8022, "The program used more memory than a job may.")
     except (KeyboardInterrupt, SystemExit, ServerFault):
         raise
     except BaseException as error:  # noqa: BLE001 -- a panic of Qiskit's native code is not an Exception
@@ -197,7 +202,14 @@ def _prepare(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Ta
     target = targets.load(task.device)
     if kept.program is None or kept.job_id != task.job_id:
         kept.forget()
-        kept.program = programs.open_(_read(Path(task.program)))
+        body = _read(Path(task.program))
+        if len(body) * _OPENED > task.limits.memory_bytes:  # the decoder crashes when memory runs out
+            raise errors.ProgramRefused(
+                f"Opening the program takes up to {cost.readable(len(body) * _OPENED)} of memory; "
+                f"a job may use {cost.readable(task.limits.memory_bytes)}. Split the job.",
+                8008,
+            )
+        kept.program = programs.open_(body)
         kept.job_id = task.job_id
     if kept.plan is None or kept.plan[:2] != (task.device, task.limits):
         validation.check(kept.program, target)

@@ -11,6 +11,7 @@ Source: legacy API reference, section 12.2.
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
 from qiskit.circuit import Clbit, Measure, Operation, QuantumCircuit, Qubit, Reset
 from qiskit.circuit.classical import expr
 
@@ -19,6 +20,8 @@ from chandelier.formats import qobj
 
 #: What happens to a qubit that waits: its index and the time in seconds.
 Idle = Callable[[int, float], Operation | None]
+#: What stands for an instruction with its errors, given what stands for it without.
+Noisy = Callable[[qobj.Instruction, list[gates.Part]], list[gates.Part]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +48,17 @@ class _Wires:
     scratch: Clbit
     native: frozenset[str]
     idle: Idle
+    noisy: Noisy
     hidden: bool
 
 
 def no_idle(_qubit: int, _seconds: float) -> None:
     """What waiting does to a qubit without noise."""
+
+
+def no_errors(_step: qobj.Instruction, parts: list[gates.Part]) -> list[gates.Part]:
+    """What stands for an instruction where Aer adds all errors by itself."""
+    return parts
 
 
 def layout(instructions: Sequence[qobj.Instruction]) -> tuple[int, ...] | None:
@@ -69,6 +78,7 @@ def build(
     phase: float,
     native: frozenset[str],
     idle: Idle = no_idle,
+    noisy: Noisy = no_errors,
     among: Sequence[int] | None = None,
 ) -> Circuit:
     """Make the circuit of an experiment.
@@ -79,6 +89,7 @@ def build(
         phase: Global phase, radians.
         native: Names that the simulator takes as they are.
         idle: Gives the operation that stands for a wait.
+        noisy: Adds errors to what stands for an instruction.
         among: The qubits that the circuit has, in its order; at least the active ones. None for all up to the last.
 
     Raises:
@@ -97,7 +108,7 @@ def build(
         [*qubits.values()], [*memory, *registers.values(), *([scratch] if needs_scratch else [])], global_phase=phase
     )
     hidden = needs_scratch or bool(registers)
-    wires = _Wires(circuit, qubits, memory, registers, scratch, native, idle, hidden)
+    wires = _Wires(circuit, qubits, memory, registers, scratch, native, idle, noisy, hidden)
     for step in instructions:
         _append(wires, step)
     writes = any(step.name in {"measure", "bfunc"} and qobj.slots(step.memory) for step in instructions)
@@ -152,7 +163,7 @@ def _perform(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> 
     elif methods.saves(step.name):
         circuit.append(saved.operation(step, listed=wires.hidden), qubits, copy=False)
     else:
-        for operation, places in operations(step, wires.native, circuit):
+        for operation, places in wires.noisy(step, operations(step, wires.native, circuit)):
             circuit.append(operation, [qubits[place] for place in places], copy=False)
 
 
@@ -176,12 +187,13 @@ def operations(step: qobj.Instruction, native: frozenset[str], circuit: QuantumC
 
 
 def _wait(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> None:
-    if wires.idle is no_idle:
-        return
     for index in step.qubits or ():
-        operation = wires.idle(index, float(step.params[0])) if index in wires.qubits else None
-        if operation is not None:
-            circuit.append(operation, [wires.qubits[index]], copy=False)
+        if index not in wires.qubits:
+            continue
+        operation = None if wires.idle is no_idle else wires.idle(index, float(step.params[0]))
+        alone = msgspec.structs.replace(step, qubits=(index,))
+        for part, _ in wires.noisy(alone, [] if operation is None else [(operation, (0,))]):
+            circuit.append(part, [wires.qubits[index]], copy=False)
 
 
 def _measure(wires: _Wires, step: qobj.Instruction, circuit: QuantumCircuit) -> None:

@@ -30,7 +30,6 @@ def run(ways: Sequence[routes.Route], target: targets.Target, _limits: tasks.Lim
         One outcome for each experiment, in their order.
     """
     kept = superops.of_device(target)
-    superops.prepare(kept, target, (step for way in ways for step in way.steps))
     return [_run(way, kept) for way in ways]
 
 

@@ -2,8 +2,9 @@
 """The noise of a device: errors of gates, readout and waiting, from its calibration.
 
 The error of a gate is thermal relaxation for its length, with as much depolarisation as it takes to reach the
-published error; where relaxation alone exceeds the published error, relaxation remains. Preparing an error is
-slow, so each is made once for a target, and only the errors of a job's own gates go into its model.
+published error; where relaxation alone exceeds the published error, relaxation remains. `error` says that in two
+numbers. For Aer its own derivation makes operators of it, which is slow, so each is made once for a target, and only
+the errors of a job's own gates go into its model.
 
 Not modelled: crosstalk, leakage, errors of reset, measurements that disturb.
 """
@@ -12,7 +13,7 @@ import functools
 import math
 from collections.abc import Collection, Iterable, Sequence
 from types import SimpleNamespace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from qiskit.circuit import Instruction, QuantumCircuit
@@ -25,7 +26,46 @@ from chandelier.engines import target as targets
 _READOUT: Final = frozenset({"measure", "measure_2"})
 
 #: Waiting times are rounded to this, s, so that equal waits share one error.
-GRAIN: Final = 1e-12
+GRAIN: Final = 1e-15
+
+
+class Error(NamedTuple):
+    """The error of a gate: depolarisation of its qubits together, then relaxation of each.
+
+    Attributes:
+        depolarised: How much of every Pauli coefficient but that of the identity is lost.
+        seconds: How long the qubits relax, s.
+    """
+
+    depolarised: float
+    seconds: float
+
+
+def error(target: targets.Target, site: targets.Site) -> Error | None:
+    """Find the error of a gate; None where it has none.
+
+    The average fidelity of both together is 1 − the published error.
+
+    Source: Aer 0.18, `noise.device.models`; the fidelity of a channel: M. Nielsen, arXiv:quant-ph/0205035, eq. 3.
+    """
+    name, qubits = site
+    data = target.gates.get(site)
+    if data is None or name in _READOUT:
+        return None
+    kept = [decay(target.qubits[index], data.length) for index in qubits]
+    size = 2 ** len(qubits)
+    overlap = math.prod((1 + 2 * coherence + population) / 4 for population, coherence in kept)
+    fidelity = (size * overlap + 1) / (size + 1)
+    lost = 0.0
+    if data.error is not None and data.error > 1 - fidelity:
+        published = min(data.error, size / (size + 1))
+        lost = min(size * (published - 1 + fidelity) / (size * fidelity - 1), size**2 / (size**2 - 1))
+    return Error(lost, data.length) if lost or data.length else None
+
+
+def decay(qubit: targets.QubitData, seconds: float) -> tuple[float, float]:
+    """What is left after a time, s, of the population of 1, and of the coherence between 0 and 1."""
+    return math.exp(-seconds / qubit.t1), math.exp(-seconds / qubit.t2)
 
 
 def model(

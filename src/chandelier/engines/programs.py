@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program opened: every experiment decoded, with the settings that hold for it."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,6 +14,8 @@ from chandelier.formats import qobj, tasks
 
 #: Older names of instructions, and today's.
 ALIASES: Final[Mapping[str, str]] = {"CX": "cx", "U": "u3", "u0": "id", "nop": "id", "wait": "delay"}
+#: Instructions that are not taken as they stand.
+_DATED: Final = frozenset({*ALIASES, "snapshot"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +92,13 @@ def summary(program: Program, device_seconds: float) -> tasks.Summary:
     """
     experiments = program.experiments
     config = program.envelope.config
+    names = collections.Counter(step.name for one in experiments for step in one.instructions)
     return tasks.Summary(
         kind=program.envelope.type,
         experiments=len(program.envelope.experiments),
         shots=max((one.shots for one in experiments), default=qobj.shots(program.envelope)),
         qubits=max((len(active(one.instructions)) for one in experiments), default=0),
-        gates=sum(acts(step) for one in experiments for step in one.instructions),
+        gates=sum(number for name, number in names.items() if _acts(name)),
         memory_slots=max((one.slots for one in experiments), default=config.memory_slots or 0),
         memory=any(one.config.memory for one in experiments),
         n_qubits=max([config.n_qubits or 0, *(declared(one) for one in experiments)]),
@@ -111,7 +115,11 @@ def active(instructions: Sequence[qobj.Instruction]) -> set[int]:
 
 def acts(step: qobj.Instruction) -> bool:
     """Whether an instruction is a gate, a channel or the preparation of a state."""
-    return methods.known(step.name) and not methods.saves(step.name)
+    return _acts(step.name)
+
+
+def _acts(name: str) -> bool:
+    return methods.known(name) and not methods.saves(name)
 
 
 def declared(experiment: Opened) -> int:
@@ -121,19 +129,25 @@ def declared(experiment: Opened) -> int:
 
 
 def _opened(experiment: qobj.Experiment, index: int, common: qobj.Config) -> Opened:
-    instructions = tuple(_today(step, experiment.instructions) for step in experiment.instructions)
+    instructions = experiment.instructions
+    if not _DATED.isdisjoint({step.name for step in instructions}):
+        instructions = tuple(_today(step, instructions) for step in instructions)
     config = qobj.merged(common, experiment.config)
     sizes = [experiment.config.memory_slots, experiment.memory_slots, common.memory_slots]
     given = [size for size in sizes if size is not None]
-    used = 1 + max((slot for step in instructions for slot in qobj.slots(step.memory)), default=-1)
     return Opened(
         index=index,
         instructions=instructions,
         header=experiment.header,
         config=msgspec.structs.replace(config, n_qubits=experiment.n_qubits or config.n_qubits),
-        slots=max(given) if given else used,
+        slots=max(given) if given else _used(instructions),
         phase=experiment.global_phase,
     )
+
+
+def _used(instructions: Sequence[qobj.Instruction]) -> int:
+    """Number of memory slots up to the last that is named."""
+    return 1 + max((slot for step in instructions for slot in qobj.slots(step.memory)), default=-1)
 
 
 def _today(step: qobj.Instruction, others: Sequence[qobj.Instruction]) -> qobj.Instruction:

@@ -12,13 +12,12 @@ Source: legacy API reference, section 12.4, for the shapes; section 12.2 for `ro
 
 import hashlib
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import norm
 
 from chandelier import errors
 from chandelier.engines import matrices, programs
@@ -34,6 +33,9 @@ WIDTH: Final = (1.0e6, 2.0e6)
 RADIUS: Final = (0.5e7, 2.0e7)
 #: Least size of one point in the result, bytes: `[0.0,0.0],`.
 POINT_WRITTEN: Final = 10
+
+#: Halvings of an interval until its ends are neighbours in double precision.
+_HALVINGS: Final = 60
 
 #: Largest number of slots that one `roerror` misreads together.
 MAX_MISREAD: Final = 4
@@ -99,15 +101,17 @@ def _solved(up: float, down: float) -> tuple[float, float, tuple[float, float]]:
         one, zero, (lost_one, lost_zero) = _solved(down, up)
         return -zero, -one, (lost_zero, lost_one)
     better, worse = max(up, RAREST), max(down, RAREST)
-    near = float(norm.isf(better))
+    near = -statistics.NormalDist().inv_cdf(better)
 
     def excess(part: float) -> float:
-        tail = norm.sf(near * (1 + part) / (1 - part))
-        return float((1 - part) * tail + part * (1 - better) - worse)
+        tail = 0.5 * math.erfc(near * (1 + part) / (1 - part) / math.sqrt(2))
+        return (1 - part) * tail + part * (1 - better) - worse
 
-    part = 0.0 if excess(0.0) >= 0 else MOST_LOST
-    if part and excess(MOST_LOST) > 0:
-        part = float(brentq(excess, 0.0, MOST_LOST))
+    part, most = 0.0, MOST_LOST
+    if excess(0.0) < 0:
+        for _ in range(_HALVINGS):
+            middle = (part + most) / 2
+            part, most = (middle, most) if excess(middle) < 0 else (part, middle)
     return -near, near * (1 + part) / (1 - part), (0.0, part)
 
 

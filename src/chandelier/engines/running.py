@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from chandelier.engines import aer, cost, exact, noiseless, routes
+from chandelier.engines import limits as held
 from chandelier.engines import target as targets
 from chandelier.formats import tasks
 
@@ -37,4 +38,9 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
     for path, members in parts.items():
         found = PATHS[path](members, target, limits)
         outcomes.update((way.experiment.index, outcome) for way, outcome in zip(members, found, strict=True))
+    for way in ways:
+        if (
+            outcomes[way.experiment.index].code == held.OUT_OF_MEMORY
+        ):  # told by an allocation that failed, which knows no limit
+            outcomes[way.experiment.index] = aer.failure(way, held.OUT_OF_MEMORY, held.memory_exceeded(limits))
     return [outcomes[way.experiment.index] for way in ways]

@@ -339,8 +339,18 @@ def _numbers(value: Any) -> Any:
     return np.asarray(value.data if isinstance(value, DensityMatrix) else value)
 
 
+class NotFiniteError(Exception):
+    """A saved value is too large for a number, or none at all: JSON cannot say it."""
+
+
 def plain(value: Any) -> qobj.Json:
-    """Write what Aer saved as JSON: complex numbers as `[re, im]`, outcomes as hexadecimal text."""
+    """Write what Aer saved as JSON: complex numbers as `[re, im]`, outcomes as hexadecimal text.
+
+    Raises:
+        NotFiniteError: A number is infinite, or not a number.
+    """
+    if isinstance(value, np.ndarray | np.number | float | complex) and not np.isfinite(value).all():
+        raise NotFiniteError
     for type_, reader in _READERS.items():
         if isinstance(value, type_):
             return plain(reader(value))

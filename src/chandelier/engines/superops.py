@@ -11,13 +11,12 @@ Source: D. Greenbaum, arXiv:1509.02921, section 2.3.
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.quantum_info import Operator, SuperOp
-from qiskit_aer.noise import QuantumError
 
 from chandelier.engines import gates, matrices, noise
 from chandelier.engines import target as targets
@@ -51,10 +50,9 @@ class Kept:
     """The matrices of one device, or of one noise model.
 
     Attributes:
-        error: Gives the error of a gate on some qubits; None where it has none.
-        times: For each qubit T1 and T2, s; empty where waiting does nothing.
+        error: Gives the matrix of the error of a gate on some qubits; None where it has none.
+        qubits: Those that relax while they wait; empty where waiting does nothing.
         confusions: For each qubit that is misread float64, shape (2, 2): row what is read, column what is true.
-        ready: Gates whose errors were asked for.
         plain: Whether turns about Z have no error.
         made: Matrices of gates with their errors, by name, qubits and parameters.
         waits: Matrices of waits, by qubit and multiples of `noise.GRAIN`.
@@ -63,14 +61,13 @@ class Kept:
 
     def __init__(
         self,
-        error: Callable[[str, tuple[int, ...]], QuantumError | None],
-        times: Sequence[tuple[float, float]] = (),
+        error: Callable[[str, tuple[int, ...]], Floats | None],
+        qubits: Sequence[targets.QubitData] = (),
         confusions: dict[int, Floats] | None = None,
     ) -> None:
         self.error = error
-        self.times = times
+        self.qubits = qubits
         self.confusions = confusions or {}
-        self.ready: set[targets.Site] = set()
         self.plain: dict[targets.Site, bool] = {}
         self.made: dict[Key, Floats] = {}
         self.waits: dict[tuple[int, int], Floats | None] = {}
@@ -86,18 +83,20 @@ def of_device(target: targets.Target) -> Kept:
         if data.flip_up or data.flip_down
     }
 
-    def error(name: str, qubits: tuple[int, ...]) -> QuantumError | None:
-        return noise.errors_of(target, [(name, qubits)])[name, qubits]
+    def error(name: str, qubits: tuple[int, ...]) -> Floats | None:
+        found = noise.error(target, (name, qubits))
+        return None if found is None else mistaken([target.qubits[index] for index in qubits], found)
 
-    return Kept(error, [(data.t1, data.t2) for data in target.qubits], confusions)
+    return Kept(error, target.qubits, confusions)
 
 
-def prepare(kept: Kept, target: targets.Target, steps: Iterable[qobj.Instruction]) -> None:
-    """Have the errors of some gates made together, which is faster than one by one."""
-    missing = {(step.name, step.qubits or ()) for step in steps} - kept.ready
-    if missing:
-        noise.errors_of(target, missing)
-        kept.ready.update(missing)
+def mistaken(qubits: Sequence[targets.QubitData], error: noise.Error) -> Floats:
+    """The matrix of the error of a gate on some qubits."""
+    matrix: Floats = np.ones((1, 1))
+    for qubit in qubits:
+        matrix = np.asarray(np.kron(matrix, relaxed(qubit, error.seconds)), dtype=np.float64)
+    matrix[:, 1:] *= 1 - error.depolarised
+    return matrix
 
 
 def single(kept: Kept, step: qobj.Instruction) -> Floats | None:
@@ -133,7 +132,7 @@ def _gate(kept: Kept, step: qobj.Instruction) -> Floats:
     name, qubits = step.name, step.qubits or ()
     matrix = RESET if name == "reset" else ideal(step)
     error = kept.error(name, qubits)
-    return matrix if error is None else np.dot(transfer(SuperOp(error).data), matrix)
+    return matrix if error is None else np.dot(error, matrix)
 
 
 def ideal(step: qobj.Instruction) -> Floats:
@@ -159,21 +158,21 @@ def _turn(angle: float) -> Floats:
 
 def wait(kept: Kept, qubit: int, seconds: float) -> Floats | None:
     """The matrix of a qubit that waits; None if nothing happens to it."""
-    if not kept.times:
+    if not kept.qubits:
         return None
     key = (qubit, round(seconds / noise.GRAIN))
     if key not in kept.waits:
         if len(kept.waits) > _MOST:
             kept.waits.clear()
-        kept.waits[key] = _relaxed(*kept.times[qubit], key[1] * noise.GRAIN)
+        data = kept.qubits[qubit]
+        still = math.isinf(data.t1) and math.isinf(data.t2)
+        kept.waits[key] = None if still else relaxed(data, key[1] * noise.GRAIN)
     return kept.waits[key]
 
 
-def _relaxed(t1: float, t2: float, seconds: float) -> Floats | None:
+def relaxed(qubit: targets.QubitData, seconds: float) -> Floats:
     """Relaxation to the ground state: populations decay with T1, coherences with T2."""
-    if math.isinf(t1) and math.isinf(t2):
-        return None
-    keep, coherence = math.exp(-seconds / t1), math.exp(-seconds / t2)
+    keep, coherence = noise.decay(qubit, seconds)
     matrix = np.diag([1.0, coherence, coherence, keep])
     matrix[3, 0] = 1 - keep
     return matrix

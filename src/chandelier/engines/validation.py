@@ -8,7 +8,7 @@ Source: legacy API reference, sections 9, 12.1 and 12.2; the codes are in `error
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, NoReturn
 
 from chandelier import errors
@@ -41,6 +41,8 @@ REFUSED: Final[Mapping[str, str]] = {
     "while_loop": "a Qobj has no control flow; use bfunc and conditional",
 }
 
+_REAL: Final = {float}
+
 
 def check(program: programs.Program, target: targets.Target) -> None:
     """Check a program against a device.
@@ -56,11 +58,12 @@ def check(program: programs.Program, target: targets.Target) -> None:
     # Experiments share what the program as a whole says, so each document is read once.
     noises = {id(one.config.noise_model): one.config.noise_model for one in program.experiments}
     pulses = {id(one.config.calibrations): one for one in program.experiments}
+    passed: dict[str, set[targets.Site]] = {}
     for experiment in pulses.values():
         _check_calibrations(experiment, target)
     for experiment in program.experiments:
         _check_settings(experiment, target)
-        _check_instructions(experiment, target)
+        _check_instructions(experiment, target, passed)
     for noise_model in noises.values():
         usernoise.read(noise_model)
 
@@ -111,39 +114,89 @@ def _check_calibrations(experiment: programs.Opened, target: targets.Target) -> 
         refuse(8010, f"{where} brings pulses for gates, which {target.name} does not take; remove them")
 
 
-def _check_instructions(experiment: programs.Opened, target: targets.Target) -> None:
-    how = _decided(experiment, method(experiment, target))
+def _check_instructions(
+    experiment: programs.Opened, target: targets.Target, passed: dict[str, set[targets.Site]]
+) -> None:
+    names = {step.name for step in experiment.instructions}
+    how = _decided(experiment, method(experiment, target), names)
     if target.simulator and how in {methods.UNITARY, methods.SUPEROP}:
         _check_shown(experiment, how)
-    written: set[int] = set()
-    measured: set[int] = set()
-    labels: set[str] = set()
-    misread = _Misread(set(), set()) if any(step.name == "roerror" for step in experiment.instructions) else None
+    before = _Before(set(), set(), set(), _Misread(set(), set()) if "roerror" in names else None)
+    known = passed.setdefault(how, set())
     for place, step in enumerate(experiment.instructions):
+        if (step.name, step.qubits) in known and not before.measured and _plain(step):
+            continue
         try:
-            _check_places(step, experiment.slots, target)
-            _check_condition(step, written, experiment.slots, how, target)
-            _check_operation(step, how, target)
-            _check_order(step, measured, target)
-            if methods.saves(step.name):
-                _check_label(step, labels)
-            if step.name.startswith("set_"):
-                _check_whole(step, experiment)
-            if misread is not None:
-                _check_misread(step, misread)
+            _check_instruction(step, before, experiment, how, target)
         except errors.ProgramRefused as error:
             where = f"Experiment {experiment.index}, instruction {place} ({_described(step)})"
             raise errors.ProgramRefused(f"{where}: {error.message.removesuffix('.')}.", error.code) from error
-        written.update(qobj.slots(step.register), qobj.slots(step.register_copy))
+        if step.qubits and step.name in gates.SHAPES:
+            known.add((step.name, step.qubits))
 
 
-def _decided(experiment: programs.Opened, how: str) -> str:
+def _plain(step: qobj.Instruction) -> bool:
+    """Whether a gate is right wherever another of its name was right on the same qubits.
+
+    Most instructions are such gates, so that their qubits and couplings are looked at once for a program.
+    """
+    if step.conditional is not None or step.memory is not None:
+        return False
+    if step.register is not None or step.register_copy is not None:
+        return False
+    count, params = gates.SHAPES[step.name].params, step.params
+    if params is None:
+        return count == 0
+    if not isinstance(params, list) or len(params) != count:
+        return False
+    return not params or (set(map(type, params)) == _REAL and math.isfinite(sum(params)))
+
+
+class _Misread(NamedTuple):
+    """Slots that a `roerror` has changed."""
+
+    memory: set[int]
+    registers: set[int]
+
+
+class _Before(NamedTuple):
+    """What the instructions before one have done.
+
+    Attributes:
+        written: Register slots that were written.
+        measured: Qubits after whose measurement the device does nothing more.
+        labels: Labels under which something was saved.
+        misread: Slots that a `roerror` has changed; None if the circuit has none.
+    """
+
+    written: set[int]
+    measured: set[int]
+    labels: set[str]
+    misread: _Misread | None
+
+
+def _check_instruction(
+    step: qobj.Instruction, before: _Before, experiment: programs.Opened, how: str, target: targets.Target
+) -> None:
+    _check_places(step, experiment.slots, target)
+    _check_condition(step, before.written, experiment.slots, how, target)
+    _check_operation(step, how, target)
+    _check_order(step, before.measured, target)
+    if methods.saves(step.name):
+        _check_label(step, before.labels)
+    if step.name.startswith("set_"):
+        _check_whole(step, experiment)
+    if before.misread is not None:
+        _check_misread(step, before.misread)
+    before.written.update(qobj.slots(step.register), qobj.slots(step.register_copy))
+
+
+def _decided(experiment: programs.Opened, how: str, names: Collection[str]) -> str:
     """The method, decided on already if an instruction leaves no choice."""
-    if how != methods.AUTOMATIC:
+    if how != methods.AUTOMATIC or not any(name in saved.NAMES or name.startswith("set_") for name in names):
         return how
-    special = [step for step in experiment.instructions if step.name in saved.NAMES or step.name.startswith("set_")]
-    names = {saved.saved_as(step) for step in special}
-    return next((only for name, only in methods.DECISIVE.items() if name in names), how)
+    meant = {saved.saved_as(step) for step in experiment.instructions}
+    return next((only for name, only in methods.DECISIVE.items() if name in meant), how)
 
 
 def _check_shown(experiment: programs.Opened, how: str) -> None:
@@ -277,13 +330,6 @@ def _check_whole(step: qobj.Instruction, experiment: programs.Opened) -> None:
     every = tuple(sorted(programs.active(experiment.instructions)))
     if step.qubits != every:
         refuse(8005, f"it sets the state of all qubits in use, and must name them in order: {list(every)}")
-
-
-class _Misread(NamedTuple):
-    """Slots that a `roerror` has changed."""
-
-    memory: set[int]
-    registers: set[int]
 
 
 def _check_misread(step: qobj.Instruction, changed: _Misread) -> None:

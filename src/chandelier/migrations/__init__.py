@@ -16,7 +16,7 @@ from chandelier.tenancy import allowances, audit, grants, members, usage
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["configuration", "metadata", "upgrade"]
+__all__ = ["configuration", "metadata", "newest", "upgrade"]
 
 metadata = database.metadata
 OWNERS = (
@@ -40,7 +40,9 @@ _LOCK: Final = 7_311_846_022
 
 def upgrade(store: Store, revision: str = "head") -> None:
     """Apply what is missing up to a revision; does nothing to a database that is up to date."""
-    # Imported here, because no command but those that migrate should wait for it.
+    if revision == "head" and _is_current(store):
+        return
+    # Imported here, because nobody who has nothing to migrate should wait for it.
     import alembic.command
 
     def work(tx: Transaction) -> None:
@@ -52,6 +54,23 @@ def upgrade(store: Store, revision: str = "head") -> None:
         alembic.command.upgrade(config, revision)
 
     store.database.alter(work)
+
+
+def newest() -> str:
+    """Return the newest revision: its number begins the name of its file."""
+    return max(file.name.partition("_")[0] for file in (Path(__file__).parent / "versions").glob("[0-9]*_*.py"))
+
+
+def _is_current(store: Store) -> bool:
+    """Whether the newest revision was applied, found out without Alembic, which takes long to load."""
+
+    def look(tx: Transaction) -> bool:
+        if not sa.inspect(tx.connection).has_table("alembic_version"):
+            return False
+        applied = tx.connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()
+        return list(applied) == [newest()]
+
+    return store.read(look)
 
 
 def configuration() -> "Config":
