@@ -19,7 +19,7 @@ from chandelier.fairshare import rules, standing, tables, tree
 from chandelier.fairshare.rules import Rules, Turn, Usage
 from chandelier.fairshare.standing import Lane, Work
 from chandelier.store import Transaction, database
-from chandelier.store.prepared import Prepared
+from chandelier.store.prepared import ONE, Prepared
 from chandelier.tenancy import grants, network
 from chandelier.tenancy.network import ProjectId
 
@@ -79,9 +79,9 @@ def _rivals() -> sa.Select[*tuple[Any, ...]]:
         columns.append(least.scalar_subquery())
     other = tables.lanes.alias("other")
     pool = sa.select(other.c.pool).where(
-        other.c.parent_id == "", other.c.queued > standing.NONE, other.c.pool != sa.bindparam("pool")
+        other.c.parent_id == standing.TOP, other.c.queued > standing.NONE, other.c.pool != sa.bindparam("pool")
     )
-    return sa.select(pool.limit(1).scalar_subquery(), *columns)
+    return sa.select(pool.limit(ONE).scalar_subquery(), *columns)
 
 
 _RIVALS: Final = Prepared(_rivals())

@@ -24,7 +24,7 @@ from chandelier.fairshare.rules import Turn
 from chandelier.jobs import lifecycle, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction, database
-from chandelier.store.prepared import Prepared
+from chandelier.store.prepared import ONE, Prepared
 from chandelier.tenancy import allowances, usage
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
@@ -157,19 +157,19 @@ _OLDEST_QUEUED: Final = Prepared(
         tables.jobs.c.project_id == sa.bindparam("project"),
     )
     .order_by(tables.jobs.c.created, tables.jobs.c.id)
-    .limit(1)
+    .limit(ONE)
 )
 
 
 def _listing_submitters() -> sa.Select[tuple[str, datetime]]:
     """Return the statement that goes from user to user along an index, without looking at each one's other jobs."""
     users, there = tables.jobs.c.user_id, _in_state(State.VALIDATING)
-    ordered = sa.select(users).where(there).order_by(users).limit(1)
+    ordered = sa.select(users).where(there).order_by(users).limit(ONE)
     found = sa.select(ordered.scalar_subquery().label("user_id")).cte("found", recursive=True)
     following = ordered.where(users > found.c.user_id).scalar_subquery()
     found = found.union_all(sa.select(following).where(found.c.user_id.is_not(None)))
     created = sa.select(tables.jobs.c.created).where(there, users == found.c.user_id)
-    first = created.order_by(tables.jobs.c.created).limit(1).scalar_subquery()
+    first = created.order_by(tables.jobs.c.created).limit(ONE).scalar_subquery()
     return sa.select(found.c.user_id, first.label("first")).where(found.c.user_id.is_not(None))
 
 
@@ -494,7 +494,7 @@ def _oldest(
         query = query.where(tables.jobs.c.created < sa.bindparam("moment"))
     if "user" in given:
         query = query.where(tables.jobs.c.user_id == sa.bindparam("user"))
-    query = query.order_by(tables.jobs.c.created, tables.jobs.c.id).limit(1)
+    query = query.order_by(tables.jobs.c.created, tables.jobs.c.id).limit(ONE)
     return Prepared(query.with_for_update(skip_locked=True) if locked else query)
 
 

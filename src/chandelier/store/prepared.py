@@ -15,6 +15,9 @@ from sqlalchemy.sql import visitors
 
 Processor = Callable[[Any], Any]
 
+#: For LIMIT: PostgreSQL plans a statement anew each time if it is to expect any number of rows.
+ONE: Final[sa.ColumnElement[int]] = sa.literal_column("1", sa.Integer)
+
 
 class Rows:
     """What a statement returned: all rows, each a named tuple, and how many rows it concerned."""
