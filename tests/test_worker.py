@@ -19,8 +19,9 @@ from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job
 from chandelier.scheduling import claims, ranking
 from chandelier.store import Store, database
+from chandelier.tenancy import usage
 from chandelier.worker import Budget, Worker
-from factories import LIMITS, NOW, Town, a_job, reload, states, submitted
+from factories import LIMITS, NOW, Town, a_job, queued, reload, states, submitted
 from fakes import Ending, ScriptedPool
 
 PATIENCE = 30.0
@@ -108,6 +109,72 @@ def test_a_child_is_told_where_everything_is(town: Town, hire: Hire) -> None:
         assert task.program == str(objects.path("programs", job.id))
         assert task.device == str(objects.path("devices", town.device.calibration))
         assert task.limits == tasks.Limits(1000, 7.0)
+
+
+def test_a_small_job_runs_as_soon_as_it_was_checked(town: Town, hire: Hire) -> None:
+    """In one call, with all that another job leaves: its states in their order, its result, and what it used."""
+    pool = ScriptedPool(validations=(fakes.accept_and_finish,))
+    hire(pool, slots=1)
+    job = ended(town, submitted(town, datetime.now(UTC)))
+
+    assert [type(call.task) for call in pool.calls] == [tasks.Validate]
+    assert (job.state, job.seconds, job.cost) == (State.COMPLETED, 0.25, 0.25)
+    assert states(town.store, job) == COMPLETE
+    assert job.result is not None
+    assert town.store.objects.read("results", job.result) == fakes.RESULT
+    assert job.started is not None
+    assert job.ended is not None
+    assert job.created <= job.started <= job.ended
+    assert town.store.read(lambda tx: usage.total(tx, usage.Selection())).executions == 1
+    assert files(town.store, "incoming") == []
+
+
+def test_a_small_job_does_not_overtake(town: Town, hire: Hire) -> None:
+    """Others that came while it was checked go first: what it left is thrown away, and it runs when it is due."""
+    others: list[Job] = []
+
+    def check(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        if not others:
+            others.append(queued(town, NOW, who=town.bob))  # created earlier
+        return fakes.accept_and_finish(task, call, timeout)
+
+    pool = ScriptedPool(validations=(check,))
+    hire(pool, slots=1)
+    small = ended(town, submitted(town, datetime.now(UTC)))
+    other = ended(town, others[0])
+
+    assert [call.task.job_id for call in pool.runs_begun(2)] == [other.id, small.id]
+    assert small.state is other.state is State.COMPLETED
+    assert len(files(town.store, "results")) == 2
+
+
+def test_while_others_wait_nothing_runs_at_once(town: Town, hire: Hire) -> None:
+    """Also on another device: it would only be in their way."""
+    queued(town)
+    town.store.write(lambda tx: devices.set_state(tx, town.device.name, "paused", ""))
+    there = msgspec.structs.replace(town, device=town.hidden)
+    pool = ScriptedPool(validations=(fakes.accept_and_finish,))
+    hire(pool, slots=1)
+    ended(there, submitted(there, datetime.now(UTC)))
+
+    assert [type(call.task) for call in pool.calls] == [tasks.Validate, tasks.Run]
+
+
+def test_a_job_that_is_cancelled_while_it_runs_at_once_leaves_nothing(town: Town, hire: Hire) -> None:
+    """It stays cancelled."""
+    jobs: list[Job] = []
+
+    def check(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        eventually(lambda: bool(jobs))
+        town.store.write(lambda tx: outcomes.cancel(tx, reload(town.store, jobs[0]), datetime.now(UTC)))
+        return fakes.accept_and_finish(task, call, timeout)
+
+    hire(ScriptedPool(validations=(check,)), slots=1)
+    jobs.append(submitted(town, datetime.now(UTC)))
+    job = ended(town, jobs[0])
+
+    assert (job.state, job.result) == (State.CANCELLED, None)
+    eventually(lambda: files(town.store, "results") == files(town.store, "incoming") == [])
 
 
 def test_jobs_that_were_there_before_are_done_in_their_order(town: Town, hire: Hire) -> None:

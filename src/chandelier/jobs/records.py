@@ -503,6 +503,8 @@ def _log(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime) 
     assert all(lifecycle.may_move(*pair) for pair in itertools.pairwise(steps)), steps
     tx.execute(_INSERT_EVENT, [{"job_id": job_id, "state": state, "at": now} for state in steps])
     tx.ring(f"job:{job_id}")
+    if steps[-1] is State.CANCELLED:
+        tx.ring(f"cancelled:{job_id}")
     if steps[-1] in {State.VALIDATING, State.QUEUED}:
         tx.ring("queue")
     if steps[-1] in {State.RUNNING, State.CANCELLED}:
