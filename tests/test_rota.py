@@ -62,6 +62,20 @@ def test_who_leaves_work_wakes_another() -> None:
         assert not slept.result(LONG / 2)
 
 
+def test_news_that_is_not_sure_is_passed_on_too() -> None:
+    """It may be the only one there is."""
+    rota = Rota()
+    rota.rest(0)
+    rota.rest(1)
+    rota.news(sure=False)
+    rota.busy(0, more=False)
+    rota.rest(0)
+    rota.news()
+
+    assert rota.wait(0, 0.0)
+    assert not rota.wait(1, 0.0)
+
+
 def test_who_leaves_nothing_wakes_nobody() -> None:
     """Nor was there news for anybody."""
     rota = Rota()

@@ -21,7 +21,7 @@ from chandelier.scheduling import claims, ranking
 from chandelier.store import Store, database
 from chandelier.tenancy import usage
 from chandelier.worker import Budget, Worker
-from factories import LIMITS, NOW, Town, a_job, queued, reload, states, submitted
+from factories import ACCEPTED, LIMITS, NOW, Town, a_job, queued, reload, states, submitted
 from fakes import Ending, ScriptedPool
 
 PATIENCE = 30.0
@@ -149,15 +149,92 @@ def test_a_small_job_does_not_overtake(town: Town, hire: Hire) -> None:
 
 
 def test_while_others_wait_nothing_runs_at_once(town: Town, hire: Hire) -> None:
-    """Also on another device: it would only be in their way."""
-    queued(town)
-    town.store.write(lambda tx: devices.set_state(tx, town.device.name, "paused", ""))
-    there = msgspec.structs.replace(town, device=town.hidden)
+    """It would only be in their way."""
+    other = queued(town, NOW, who=town.bob)
+    job = submitted(town, datetime.now(UTC))
     pool = ScriptedPool(validations=(fakes.accept_and_finish,))
     hire(pool, slots=1)
-    ended(there, submitted(there, datetime.now(UTC)))
+    ended(town, job)
+    ended(town, other)
+    checks = [call.task for call in pool.calls if isinstance(call.task, tasks.Validate)]
 
-    assert [type(call.task) for call in pool.calls] == [tasks.Validate, tasks.Run]
+    assert [task.at_once for task in checks] == [None]
+
+
+def test_a_run_at_once_that_takes_too_long_is_only_a_check(town: Town, hire: Hire) -> None:
+    """A run may take longer than a check, so the program is checked again, and runs in its turn."""
+
+    def check(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        assert isinstance(task, tasks.Validate)
+        return fakes.accept(task, call, timeout) if task.at_once is None else fakes.overrun(task, call, timeout)
+
+    hire(ScriptedPool(validations=(check,)), slots=1)
+
+    assert ended(town, submitted(town, datetime.now(UTC))).state is State.COMPLETED
+
+
+def test_a_run_at_once_without_a_result_is_only_a_check(town: Town, hire: Hire) -> None:
+    """The job runs in its turn."""
+
+    def check(task: tasks.Task, _call: fakes.ScriptedCall, _timeout: float) -> bytes:
+        assert isinstance(task, tasks.Validate)
+        return tasks.encode(msgspec.structs.replace(ACCEPTED, finished=fakes.FINISHED))
+
+    pool = ScriptedPool(validations=(check,))
+    hire(pool, slots=1)
+    job = ended(town, submitted(town, datetime.now(UTC)))
+
+    assert job.state is State.COMPLETED
+    assert len(pool.runs_begun(1)) == 1
+
+
+def test_a_device_that_slows_down_meanwhile_is_occupied(town: Town, hire: Hire) -> None:
+    """What ran while it was fast is thrown away: the machine would still be at it."""
+
+    def check(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        town.store.write(lambda tx: devices.set_pace(tx, town.device.name, "real", overhead=60.0))
+        return fakes.accept_and_finish(task, call, timeout)
+
+    table = database.metadata.tables["devices"]
+    town.store.write(lambda tx: tx.execute(sa.update(table).values(simulator=False)) and None)
+    pool = ScriptedPool(validations=(check,))
+    hire(pool, slots=1)
+    job = submitted(town, datetime.now(UTC))
+    pool.runs_begun(1)
+    eventually(lambda: reload(town.store, job).state is State.RUNNING)
+
+    assert (reload(town.store, job).occupies or 0) >= 60
+
+
+def test_what_its_limits_refuse_leaves_nothing(town: Town, hire: Hire) -> None:
+    """Also if it ran at once: the limits of its project are looked at when it is known what it asks for."""
+    table = database.metadata.tables["grants"]
+    town.store.write(lambda tx: tx.execute(sa.update(table).values(max_shots=1)) and None)
+    hire(ScriptedPool(validations=(fakes.accept_and_finish,)), slots=1)
+    job = ended(town, submitted(town, datetime.now(UTC)))
+
+    assert (job.state, job.error_code, job.result) == (State.ERROR_VALIDATING_JOB, 8006, None)
+    eventually(lambda: files(town.store, "results") == files(town.store, "incoming") == [])
+
+
+def test_news_goes_on_from_a_slot_without_a_child(town: Town, hire: Hire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another slot, which has one, takes the job."""
+    monkeypatch.setattr("chandelier.worker._IDLE_SECONDS", 3 * PATIENCE)
+    dead = threading.Event()
+
+    class Pool(ScriptedPool):
+        def slot(self, index: int) -> Any:
+            return Broken() if index == 0 else self
+
+    class Broken:
+        def ready(self, timeout: float = 0.0) -> bool:
+            return not dead.wait(timeout) if not dead.is_set() else False
+
+    hire(Pool(), slots=2, runners=2)
+    eventually(lambda: True)
+    dead.set()
+
+    assert ended(town, submitted(town, datetime.now(UTC))).state is State.COMPLETED
 
 
 def test_a_job_that_is_cancelled_while_it_runs_at_once_leaves_nothing(town: Town, hire: Hire) -> None:

@@ -47,8 +47,9 @@ class Rota:
         """
         with self._changed:
             self._resting.discard(index)
+            woken = index in self._woken
             sure = self._woken.pop(index, False)
-        if sure or more:
+        if woken or more:
             self.news(sure=sure)
 
     def wait(self, index: int, seconds: float) -> bool:

@@ -43,6 +43,8 @@ _IDLE_SECONDS: Final = 5.0
 #: A program that is predicted to take no more is run as soon as it was checked, if nobody waits: asking for its turn
 #: would take as long. Should others have come meanwhile, what came out is thrown away.
 _SMALL_SECONDS: Final = 0.02
+#: The code of a job that took longer than it may.
+_TIMED_OUT: Final = 8023
 _CHORES_SECONDS: Final = 60.0
 _KILL_SECONDS: Final = 10.0
 
@@ -166,14 +168,18 @@ class Worker:
         slot, sure = self._slots[index], False
         while not self._stopping.is_set():
             try:
-                if not slot.ready(timeout=1.0):
+                if not slot.ready(timeout=0.0):
+                    if sure:
+                        self._rota.news()  # another slot may have a child
+                    sure = False
+                    slot.ready(timeout=1.0)
                     continue  # no reason to wait for news: the news may be here already
                 self._rota.rest(index)
                 worked = self._turn(index, slot, sure=sure)
             except Exception as failure:  # noqa: BLE001  # the loop outlives whatever happens to one job
                 _tell("The worker could not go on with a job; its lease will run out", failure)
                 self._works[index].begin(None)
-                worked = False
+                worked = True  # it looks again before it sleeps
                 self._stopping.wait(1.0)
             sure = False
             if not worked:
@@ -246,6 +252,10 @@ class Worker:
         )
         try:
             reply = self._ask(slot, work, claim, task, self._budget.validation_seconds)
+            if at_once is not None and isinstance(reply, tasks.Refused) and reply.code == _TIMED_OUT:
+                # It may have been the run, which may take longer.
+                only = msgspec.structs.replace(task, at_once=None)
+                reply = self._ask(slot, work, claim, only, self._budget.validation_seconds)
             if reply is None:
                 return None
             if isinstance(reply, tasks.Accepted) and not self._adopt(claim, written):
@@ -283,7 +293,7 @@ class Worker:
             claims.release(tx, claim)
             return None, False
         running = claims.go_on(tx, known, self._ranking, begun)
-        if running is None or finished is None:
+        if running is None or finished is None or running.job.occupies is not None:
             return running, False
         outcomes.settle(tx, running.job, finished, claim.token, now)
         claims.release(tx, claim)
@@ -292,8 +302,13 @@ class Worker:
     def _kept_at_once(self, claim: Claim, reply: tasks.Reply) -> tasks.Finished | None:
         """Keep the result of a program that was run as soon as it was checked, if there is one."""
         finished = reply.finished if isinstance(reply, tasks.Accepted) else None
-        if finished is not None:
+        if finished is None:
+            return None
+        try:
             self._store.objects.adopt("results", claim.token, self._store.objects.incoming(claim.token))
+        except FileNotFoundError:
+            _log.error("A child process left no result of job %s; it runs in its turn", claim.job.id)
+            return None
         return finished
 
     def _run(self, index: int, slot: Slot, work: _Work, claim: Claim) -> Claim | None:
@@ -375,10 +390,10 @@ class Worker:
             reply: tasks.Reply = tasks.decode_reply(call.wait(seconds))
             return reply
         except pools.Overran:
-            return tasks.Refused(8023, f"The job ran longer than {seconds:g} s and was stopped.")
+            return tasks.Refused(_TIMED_OUT, f"The job ran longer than {seconds:g} s and was stopped.")
         except pools.ChildDied as death:
             if death.exitcode == -signal.SIGXCPU:
-                return tasks.Refused(8023, f"The job used more than {seconds:g} s of processor time.")
+                return tasks.Refused(_TIMED_OUT, f"The job used more than {seconds:g} s of processor time.")
             _log.warning("A child process ended with %s over job %s", death.exitcode, claim.job.id)
             self._give_back(claim, died=True)
         except pools.Killed:

@@ -439,3 +439,26 @@ def test_a_job_that_runs_without_a_lease_waits_again(town: Town) -> None:
     town.store.write(partial(claims.reap, now=after(1)))
 
     assert reload(town.store, job).state is State.QUEUED
+
+
+def test_a_look_of_one_who_claims_locks_nothing(postgres_town: Town) -> None:
+    """While one worker claims a job and looks whether there are more, another claims the next."""
+    town = postgres_town
+    jobs = [submitted(town, who=who) for who in (town.ann, town.bob)]
+    looked, go_on = threading.Event(), threading.Event()
+
+    def first(tx: Transaction) -> bool:
+        claims.claim_validation(tx, "one", NOW)
+        more = claims.is_waiting(tx)
+        looked.set()
+        return go_on.wait(30) and more
+
+    with ThreadPoolExecutor() as threads:
+        one = threads.submit(town.store.write, first)
+        assert looked.wait(30)
+        two = town.store.write(lambda tx: claims.claim_validation(tx, "two", NOW))
+        go_on.set()
+
+        assert one.result()
+    assert two is not None
+    assert two.job.id == jobs[1].id

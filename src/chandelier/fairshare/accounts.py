@@ -121,6 +121,7 @@ def alone(tx: Transaction) -> None:
 
 def set_rules(tx: Transaction, policy: Rules, now: datetime) -> None:
     """Write the numbers of the policy; where they change, everybody's place is worked out anew."""
+    alone(tx)
     known, values = standing.policy(tx), msgspec.structs.asdict(policy)
     if not database.insert_if_absent(tx, tables.rules, {"number": 1} | values):
         tx.execute(sa.update(tables.rules).values(**values))
@@ -232,6 +233,7 @@ def reweigh(tx: Transaction, now: datetime) -> None:
 
 def wait_from(tx: Transaction, device_id: DeviceId, now: datetime) -> None:
     """Let everybody wait from now on for a device that starts jobs again: until now nobody could get anything."""
+    alone(tx)
     waiting = (_lanes.device_id == device_id, _lanes.queued > standing.NONE)
     tx.execute(sa.update(tables.lanes).where(*waiting).values(since=now.timestamp()))
 

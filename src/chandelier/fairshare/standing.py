@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from chandelier import devices
 from chandelier.devices import DeviceId
 from chandelier.fairshare import rules, tables
 from chandelier.fairshare.rules import Allowed, Choice, Rules, Usage
@@ -144,7 +145,10 @@ def _roots() -> sa.Select[*tuple[Any, ...]]:
 
 
 _ROOTS: Final = Prepared(_roots())
-_WAITS: Final = Prepared(sa.select(sa.exists().where(_lanes.parent_id == TOP, _lanes.queued > NONE)))
+_STARTING: Final = sa.select(devices.RUNNABLE.subquery().c.id)
+_WAITS: Final = Prepared(
+    sa.select(sa.exists().where(_lanes.parent_id == TOP, _lanes.queued > NONE, _lanes.device_id.in_(_STARTING)))
+)
 
 
 def look(tx: Transaction) -> "Look | None":
@@ -153,13 +157,13 @@ def look(tx: Transaction) -> "Look | None":
     return Look(tx, rows) if rows else None
 
 
-def choose(look: "Look", devices: Collection[str], now: datetime, allowed: Allowed = rules.everyone) -> Choice | None:
+def choose(look: "Look", among: Collection[str], now: datetime, allowed: Allowed = rules.everyone) -> Choice | None:
     """Return who goes next on any of some devices, or None; nothing is changed by it."""
-    return rules.choose(look, devices, now.timestamp(), look.policy, allowed)
+    return rules.choose(look, among, now.timestamp(), look.policy, allowed)
 
 
 def is_waiting(tx: Transaction) -> bool:
-    """Tell whether anything waits for any device."""
+    """Tell whether anything waits for any device that starts jobs."""
     return bool(tx.execute(_WAITS).scalar())
 
 

@@ -303,17 +303,19 @@ def oldest(
     without: sa.Select[tuple[str]] | None = None,
     entered_before: datetime | None = None,
     user_id: UserId | None = None,
+    take: bool = False,
 ) -> JobId | None:
-    """Return the id of the job in a state that was created first, locked where several workers may ask at once.
+    """Return the id of the job in a state that was created first.
 
     Args:
         without: Not these jobs: a sub-select of ids, built once.
         entered_before: Only jobs created before this moment.
         user_id: Only jobs of this user.
+        take: Not one that another worker is about to take, and keep it from others until the transaction ends.
     """
     given = {"moment": entered_before, "user": user_id}
     values = {name: value for name, value in given.items() if value is not None}
-    query = _oldest(state, without, frozenset(values), locked=tx.skips_locked)
+    query = _oldest(state, without, frozenset(values), locked=take and tx.skips_locked)
     found: JobId | None = tx.execute(query, values).scalar()
     return found
 
@@ -415,7 +417,7 @@ def purged(tx: Transaction, job_ids: Iterable[JobId], now: datetime) -> None:
     tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id.in_(list(job_ids))).values(purged=now))
 
 
-def _used(row: sa.Row[*tuple[Any, ...]], executions: int) -> usage.Entry:
+def _used(row: Any, executions: int) -> usage.Entry:
     """Return what a job that has ended used."""
     begun = row.started or row.ended
     milliseconds = timedelta(milliseconds=1)
@@ -435,7 +437,7 @@ def _used(row: sa.Row[*tuple[Any, ...]], executions: int) -> usage.Entry:
 
 def _account(
     tx: Transaction,
-    row: sa.Row[*tuple[Any, ...]],
+    row: Any,
     state: State,
     now: datetime,
     *,

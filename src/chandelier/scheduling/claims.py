@@ -96,7 +96,9 @@ def claim_validation(
         waiting_since: Only jobs that were created before this moment.
     """
     for user_id in _in_turn(tx, waiting_since):
-        job_id = records.oldest(tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since, user_id=user_id)
+        job_id = records.oldest(
+            tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since, user_id=user_id, take=True
+        )
         if job_id is not None and (claim := _take(tx, job_id, holder, now)) is not None:
             _end_turn(tx, user_id, now)
             fast = devices.get_by_id(tx, claim.job.device_id).pace == "fast"

@@ -66,7 +66,6 @@ def slow() -> QuantumCircuit:
     """Return a circuit that is evolved shot by shot, at roughly 400 shots a second."""
     qubits = 12
     circuit = QuantumCircuit(qubits, qubits, name="slow")
-    circuit.initialize([1, 0], 0)
     for layer in range(4):
         for qubit in range(qubits):
             circuit.rx(0.3 + 0.1 * qubit, qubit)
