@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from chandelier import errors, pools
 from chandelier.formats import tasks
 from factories import ACCEPTED
@@ -16,6 +18,7 @@ PATIENCE = 30.0  # seconds after which a call that hangs counts as a failure of 
 Ending = Callable[[tasks.Task, "ScriptedCall", float], bytes]
 
 RESULT = b'{"results": []}'
+FINISHED = tasks.Finished(success=True, code=0, message="", seconds=0.25, bytes=len(RESULT), experiments=1)
 PROGRAM = b'{"qobj_id": "made"}'
 PICTURE = b"\x89PNG"
 
@@ -34,13 +37,20 @@ def compile_texts(task: tasks.Task, _call: "ScriptedCall", _timeout: float) -> b
     return tasks.encode(ACCEPTED)
 
 
+def accept_and_finish(task: tasks.Task, _call: "ScriptedCall", _timeout: float) -> bytes:
+    """Say that the program can run, and run it too if that is asked for."""
+    assert isinstance(task, tasks.Validate)
+    if task.at_once is None:
+        return tasks.encode(ACCEPTED)
+    Path(task.at_once.result).write_bytes(RESULT)
+    return tasks.encode(msgspec.structs.replace(ACCEPTED, finished=FINISHED))
+
+
 def finish(task: tasks.Task, _call: "ScriptedCall", _timeout: float) -> bytes:
     """Leave a result of all experiments."""
     assert isinstance(task, tasks.Run)
     Path(task.result).write_bytes(RESULT)
-    return tasks.encode(
-        tasks.Finished(success=True, code=0, message="", seconds=0.25, bytes=len(RESULT), experiments=1)
-    )
+    return tasks.encode(FINISHED)
 
 
 def finish_partly(task: tasks.Task, _call: "ScriptedCall", _timeout: float) -> bytes:

@@ -38,18 +38,18 @@ def test_who_finds_work_passes_on_what_was_meant_for_it() -> None:
     rota.rest(0)
     rota.rest(1)
     rota.news()
-    rota.busy(0)
+    rota.busy(0, more=False)
 
     assert rota.wait(1, LONG)
     assert not rota.wait(0, 0.0)
 
 
-def test_where_there_is_work_there_may_be_more() -> None:
-    """So another one looks, without being sure."""
+def test_who_leaves_work_wakes_another() -> None:
+    """Who looks, without being sure."""
     rota = Rota()
     rota.rest(0)
     rota.rest(1)
-    rota.busy(0)
+    rota.busy(0, more=True)
     begun = threading.Event()
 
     def sleep() -> bool:
@@ -60,6 +60,32 @@ def test_where_there_is_work_there_may_be_more() -> None:
         slept = threads.submit(sleep)
         assert begun.wait(LONG)
         assert not slept.result(LONG / 2)
+
+
+def test_news_that_is_not_sure_is_passed_on_too() -> None:
+    """It may be the only one there is."""
+    rota = Rota()
+    rota.rest(0)
+    rota.rest(1)
+    rota.news(sure=False)
+    rota.busy(0, more=False)
+    rota.rest(0)
+    rota.news()
+
+    assert rota.wait(0, 0.0)
+    assert not rota.wait(1, 0.0)
+
+
+def test_who_leaves_nothing_wakes_nobody() -> None:
+    """Nor was there news for anybody."""
+    rota = Rota()
+    rota.rest(0)
+    rota.rest(1)
+    rota.busy(0, more=False)
+    rota.news()
+
+    assert not rota.wait(0, 0.0)
+    assert rota.wait(1, 0.0)
 
 
 def test_the_end_wakes_everybody() -> None:

@@ -19,8 +19,9 @@ from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job
 from chandelier.scheduling import claims, ranking
 from chandelier.store import Store, database
+from chandelier.tenancy import usage
 from chandelier.worker import Budget, Worker
-from factories import LIMITS, NOW, Town, a_job, reload, states, submitted
+from factories import ACCEPTED, LIMITS, NOW, Town, a_job, queued, reload, states, submitted
 from fakes import Ending, ScriptedPool
 
 PATIENCE = 30.0
@@ -110,6 +111,149 @@ def test_a_child_is_told_where_everything_is(town: Town, hire: Hire) -> None:
         assert task.limits == tasks.Limits(1000, 7.0)
 
 
+def test_a_small_job_runs_as_soon_as_it_was_checked(town: Town, hire: Hire) -> None:
+    """In one call, with all that another job leaves: its states in their order, its result, and what it used."""
+    pool = ScriptedPool(validations=(fakes.accept_and_finish,))
+    hire(pool, slots=1)
+    job = ended(town, submitted(town, datetime.now(UTC)))
+
+    assert [type(call.task) for call in pool.calls] == [tasks.Validate]
+    assert (job.state, job.seconds, job.cost) == (State.COMPLETED, 0.25, 0.25)
+    assert states(town.store, job) == COMPLETE
+    assert job.result is not None
+    assert town.store.objects.read("results", job.result) == fakes.RESULT
+    assert job.started is not None
+    assert job.ended is not None
+    assert job.created <= job.started <= job.ended
+    assert town.store.read(lambda tx: usage.total(tx, usage.Selection())).executions == 1
+    assert files(town.store, "incoming") == []
+
+
+def test_a_small_job_does_not_overtake(town: Town, hire: Hire) -> None:
+    """Others that came while it was checked go first: what it left is thrown away, and it runs when it is due."""
+    others: list[Job] = []
+
+    def check(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        if not others:
+            others.append(queued(town, NOW, who=town.bob))  # created earlier
+        return fakes.accept_and_finish(task, call, timeout)
+
+    pool = ScriptedPool(validations=(check,))
+    hire(pool, slots=1)
+    small = ended(town, submitted(town, datetime.now(UTC)))
+    other = ended(town, others[0])
+
+    assert [call.task.job_id for call in pool.runs_begun(2)] == [other.id, small.id]
+    assert small.state is other.state is State.COMPLETED
+    assert len(files(town.store, "results")) == 2
+
+
+def test_while_others_wait_nothing_runs_at_once(town: Town, hire: Hire) -> None:
+    """It would only be in their way."""
+    other = queued(town, NOW, who=town.bob)
+    job = submitted(town, datetime.now(UTC))
+    pool = ScriptedPool(validations=(fakes.accept_and_finish,))
+    hire(pool, slots=1)
+    ended(town, job)
+    ended(town, other)
+    checks = [call.task for call in pool.calls if isinstance(call.task, tasks.Validate)]
+
+    assert [task.at_once for task in checks] == [None]
+
+
+def test_a_run_at_once_that_takes_too_long_is_only_a_check(town: Town, hire: Hire) -> None:
+    """A run may take longer than a check, so the program is checked again, and runs in its turn."""
+
+    def check(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        assert isinstance(task, tasks.Validate)
+        return fakes.accept(task, call, timeout) if task.at_once is None else fakes.overrun(task, call, timeout)
+
+    hire(ScriptedPool(validations=(check,)), slots=1)
+
+    assert ended(town, submitted(town, datetime.now(UTC))).state is State.COMPLETED
+
+
+def test_a_run_at_once_without_a_result_is_only_a_check(town: Town, hire: Hire) -> None:
+    """The job runs in its turn."""
+
+    def check(task: tasks.Task, _call: fakes.ScriptedCall, _timeout: float) -> bytes:
+        assert isinstance(task, tasks.Validate)
+        return tasks.encode(msgspec.structs.replace(ACCEPTED, finished=fakes.FINISHED))
+
+    pool = ScriptedPool(validations=(check,))
+    hire(pool, slots=1)
+    job = ended(town, submitted(town, datetime.now(UTC)))
+
+    assert job.state is State.COMPLETED
+    assert len(pool.runs_begun(1)) == 1
+
+
+def test_a_device_that_slows_down_meanwhile_is_occupied(town: Town, hire: Hire) -> None:
+    """What ran while it was fast is thrown away: the machine would still be at it."""
+
+    def check(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        town.store.write(lambda tx: devices.set_pace(tx, town.device.name, "real", overhead=60.0))
+        return fakes.accept_and_finish(task, call, timeout)
+
+    table = database.metadata.tables["devices"]
+    town.store.write(lambda tx: tx.execute(sa.update(table).values(simulator=False)) and None)
+    pool = ScriptedPool(validations=(check,))
+    hire(pool, slots=1)
+    job = submitted(town, datetime.now(UTC))
+    pool.runs_begun(1)
+    eventually(lambda: reload(town.store, job).state is State.RUNNING)
+
+    assert (reload(town.store, job).occupies or 0) >= 60
+
+
+def test_what_its_limits_refuse_leaves_nothing(town: Town, hire: Hire) -> None:
+    """Also if it ran at once: the limits of its project are looked at when it is known what it asks for."""
+    table = database.metadata.tables["grants"]
+    town.store.write(lambda tx: tx.execute(sa.update(table).values(max_shots=1)) and None)
+    hire(ScriptedPool(validations=(fakes.accept_and_finish,)), slots=1)
+    job = ended(town, submitted(town, datetime.now(UTC)))
+
+    assert (job.state, job.error_code, job.result) == (State.ERROR_VALIDATING_JOB, 8006, None)
+    eventually(lambda: files(town.store, "results") == files(town.store, "incoming") == [])
+
+
+def test_news_goes_on_from_a_slot_without_a_child(town: Town, hire: Hire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another slot, which has one, takes the job."""
+    monkeypatch.setattr("chandelier.worker._IDLE_SECONDS", 3 * PATIENCE)
+    dead = threading.Event()
+
+    class Pool(ScriptedPool):
+        def slot(self, index: int) -> Any:
+            return Broken() if index == 0 else self
+
+    class Broken:
+        def ready(self, timeout: float = 0.0) -> bool:
+            return not dead.wait(timeout) if not dead.is_set() else False
+
+    hire(Pool(), slots=2, runners=2)
+    eventually(lambda: True)
+    dead.set()
+
+    assert ended(town, submitted(town, datetime.now(UTC))).state is State.COMPLETED
+
+
+def test_a_job_that_is_cancelled_while_it_runs_at_once_leaves_nothing(town: Town, hire: Hire) -> None:
+    """It stays cancelled."""
+    jobs: list[Job] = []
+
+    def check(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        eventually(lambda: bool(jobs))
+        town.store.write(lambda tx: outcomes.cancel(tx, reload(town.store, jobs[0]), datetime.now(UTC)))
+        return fakes.accept_and_finish(task, call, timeout)
+
+    hire(ScriptedPool(validations=(check,)), slots=1)
+    jobs.append(submitted(town, datetime.now(UTC)))
+    job = ended(town, jobs[0])
+
+    assert (job.state, job.result) == (State.CANCELLED, None)
+    eventually(lambda: files(town.store, "results") == files(town.store, "incoming") == [])
+
+
 def test_jobs_that_were_there_before_are_done_in_their_order(town: Town, hire: Hire) -> None:
     """First come, first served."""
     jobs = [submitted(town) for _ in range(4)]
@@ -136,14 +280,14 @@ def test_many_jobs_on_many_slots_all_end_once(town: Town, hire: Hire) -> None:
     ("validations", "runs", "state", "code"),
     [
         ((fakes.refuse(8001),), (), State.ERROR_VALIDATING_JOB, 8001),
-        ((fakes.overrun,), (), State.ERROR_VALIDATING_JOB, 8023),
-        ((fakes.die(-signal.SIGXCPU),), (), State.ERROR_VALIDATING_JOB, 8023),
+        ((fakes.overrun,), (), State.ERROR_VALIDATING_JOB, 8026),
+        ((fakes.die(-signal.SIGXCPU),), (), State.ERROR_VALIDATING_JOB, 8026),
         ((fakes.die(),), (), State.ERROR_VALIDATING_JOB, 8024),
         ((fakes.garbage,), (), State.ERROR_VALIDATING_JOB, 8024),
         ((fakes.forget_result,), (), State.ERROR_VALIDATING_JOB, 8021),
         ((fakes.accept,), (fakes.refuse(8022),), State.ERROR_RUNNING_JOB, 8022),
         ((fakes.accept,), (fakes.overrun,), State.ERROR_RUNNING_JOB, 8023),
-        ((fakes.accept,), (fakes.die(-signal.SIGXCPU),), State.ERROR_RUNNING_JOB, 8023),
+        ((fakes.accept,), (fakes.die(-signal.SIGXCPU),), State.ERROR_RUNNING_JOB, 8026),
         ((fakes.accept,), (fakes.die(-signal.SIGSEGV),), State.ERROR_RUNNING_JOB, 8024),
         ((fakes.accept,), (fakes.die(1),), State.ERROR_RUNNING_JOB, 8024),
         ((fakes.accept,), (fakes.garble,), State.ERROR_RUNNING_JOB, 8024),

@@ -39,12 +39,18 @@ class Rota:
         with self._changed:
             self._resting.add(index)
 
-    def busy(self, index: int) -> None:
-        """Let no news go to this thread, which has found work; where there is work there may be more."""
+    def busy(self, index: int, *, more: bool) -> None:
+        """Let no news go to this thread, which has found work; what was meant for it, or is left, goes to another.
+
+        Args:
+            more: There is more to do, as far as is known.
+        """
         with self._changed:
             self._resting.discard(index)
+            woken = index in self._woken
             sure = self._woken.pop(index, False)
-        self.news(sure=sure)
+        if woken or more:
+            self.news(sure=sure)
 
     def wait(self, index: int, seconds: float) -> bool:
         """Sleep until there is news for this thread, for some seconds at most; tell whether there is surely work."""

@@ -40,6 +40,9 @@ _log = logging.getLogger(__name__)
 #: A slot that only validates leaves new jobs to the others for this long: they can go on and run them at once.
 _PATIENCE: Final = timedelta(milliseconds=150)
 _IDLE_SECONDS: Final = 5.0
+#: A program that is predicted to take no more is run as soon as it was checked, if nobody waits: asking for its turn
+#: would take as long. Should others have come meanwhile, what came out is thrown away.
+_SMALL_SECONDS: Final = 0.02
 _CHORES_SECONDS: Final = 60.0
 _KILL_SECONDS: Final = 10.0
 
@@ -163,14 +166,18 @@ class Worker:
         slot, sure = self._slots[index], False
         while not self._stopping.is_set():
             try:
-                if not slot.ready(timeout=1.0):
+                if not slot.ready(timeout=0.0):
+                    if sure:
+                        self._rota.news()  # another slot may have a child
+                    sure = False
+                    slot.ready(timeout=1.0)
                     continue  # no reason to wait for news: the news may be here already
                 self._rota.rest(index)
                 worked = self._turn(index, slot, sure=sure)
             except Exception as failure:  # noqa: BLE001  # the loop outlives whatever happens to one job
                 _tell("The worker could not go on with a job; its lease will run out", failure)
                 self._works[index].begin(None)
-                worked = False
+                worked = True  # it looks again before it sleeps
                 self._stopping.wait(1.0)
             sure = False
             if not worked:
@@ -189,9 +196,9 @@ class Worker:
         """
         if not sure and not self._store.read(claims.is_waiting):
             return False
-        claim = self._store.write(lambda tx: self._claim(tx, index))
+        claim, more = self._store.write(lambda tx: (self._claim(tx, index), claims.is_waiting(tx)))
         if claim is not None:
-            self._rota.busy(index)
+            self._rota.busy(index, more=more)
         worked = claim is not None
         while claim is not None:
             claim = self._do(index, slot, claim)
@@ -201,10 +208,12 @@ class Worker:
         """Do what a claim is for; return the next one, if it was taken in the transaction that ended this one."""
         work = self._works[index]
         try:
-            running: Claim | None = claim
-            if claim.job.state is State.VALIDATING:
-                running = self._validate(slot, work, claim, may_run=index < self._runners)
-            return None if running is None else self._run(index, slot, work, running)
+            if claim.job.state is not State.VALIDATING:
+                return self._run(index, slot, work, claim)
+            following = self._validate(index, slot, work, claim)
+            if following is None or following.job.id != claim.job.id:
+                return following
+            return self._run(index, slot, work, following)
         except (claims.LeaseLost, errors.Conflict):
             # Cancelled meanwhile, or given to another: whatever came out is nobody's.
             self._store.write(functools.partial(claims.let_go, claim=claim))
@@ -226,40 +235,79 @@ class Worker:
             return claims.claim_run(tx, self._ranking, holder, now) or claims.claim_validation(tx, holder, now)
         return claims.claim_validation(tx, holder, now) or claims.claim_run(tx, self._ranking, holder, now)
 
-    def _validate(self, slot: Slot, work: _Work, claim: Claim, *, may_run: bool) -> Claim | None:
-        job = claim.job
-        written = self._written(claim)
+    def _validate(self, index: int, slot: Slot, work: _Work, claim: Claim) -> Claim | None:
+        """Have a program checked; return the claim on the same job if it runs now, or on the next if it has ended."""
+        job, written, result = claim.job, self._written(claim), self._store.objects.incoming(claim.token)
         paths = {kind: str(path) for kind, path in written.items()}
+        at_once = tasks.AtOnce(str(result), _SMALL_SECONDS) if claim.at_once and index < self._runners else None
         task = tasks.Validate(
-            job.id, *self._files(job), self._limits, converted=paths.get("converted"), picture=paths.get("pictures")
+            job.id,
+            *self._files(job),
+            self._limits,
+            converted=paths.get("converted"),
+            picture=paths.get("pictures"),
+            at_once=at_once,
         )
         try:
             reply = self._ask(slot, work, claim, task, self._budget.validation_seconds)
+            if at_once is not None and isinstance(reply, tasks.Refused) and reply.code in {8023, 8026}:
+                # It may have been the run, which may take longer.
+                only = msgspec.structs.replace(task, at_once=None)
+                reply = self._ask(slot, work, claim, only, self._budget.validation_seconds)
             if reply is None:
                 return None
             if isinstance(reply, tasks.Accepted) and not self._adopt(claim, written):
                 return None
+            finished = self._kept_at_once(claim, reply)
         finally:
-            for path in written.values():
+            for path in (*written.values(), result):
                 path.unlink(missing_ok=True)
 
-        def write(tx: Transaction) -> Claim | None:
-            claims.hold(tx, claim)
-            now = max(_now(), job.created)
-            answer, estimate = reply, 0.0
-            if isinstance(reply, tasks.Accepted):
-                estimate = outcomes.expected(tx, job, reply, self._budget.seconds)
-                answer = limits.beyond(tx, job, reply.summary, estimate) or reply
-            if isinstance(answer, tasks.Accepted):
-                known = msgspec.structs.replace(claim, job=outcomes.validated(tx, job, answer, now, estimate=estimate))
-                if may_run and not self._stopping.is_set():
-                    return claims.go_on(tx, known, self._ranking, now)
-            else:
-                outcomes.refused(tx, job, _as_refusal(answer), now)
-            claims.release(tx, claim)
-            return None
+        following, ended = self._store.write(lambda tx: self._checked(tx, index, claim, reply, finished))
+        if finished is not None and ended:
+            telemetry.job_ended(finished.seconds)
+        elif finished is not None:
+            self._store.objects.delete("results", claim.token)  # others go first; it is run when it is due
+        return following
 
-        return self._store.write(write)
+    def _checked(
+        self, tx: Transaction, index: int, claim: Claim, reply: tasks.Reply, finished: tasks.Finished | None
+    ) -> tuple[Claim | None, bool]:
+        """Write what came of a check; return the claim on the running job, or on the next one if it has ended."""
+        claims.hold(tx, claim)
+        job, now, estimate = claim.job, max(_now(), claim.job.created), 0.0
+        # A job that has run already began as long ago as it took.
+        begun = now if finished is None else max(job.created, now - timedelta(seconds=finished.seconds))
+        answer: tasks.Reply = reply
+        if isinstance(reply, tasks.Accepted):
+            estimate = outcomes.expected(tx, job, reply, self._budget.seconds)
+            answer = limits.beyond(tx, job, reply.summary, estimate) or reply
+        if not isinstance(answer, tasks.Accepted):
+            outcomes.refused(tx, job, _as_refusal(answer), now)
+            claims.release(tx, claim)
+            return None, False
+        known = msgspec.structs.replace(claim, job=outcomes.validated(tx, job, answer, begun, estimate=estimate))
+        if index >= self._runners or self._stopping.is_set():
+            claims.release(tx, claim)
+            return None, False
+        running = claims.go_on(tx, known, self._ranking, begun)
+        if running is None or finished is None or running.job.occupies is not None:
+            return running, False
+        outcomes.settle(tx, running.job, finished, claim.token, now)
+        claims.release(tx, claim)
+        return self._claim(tx, index), True
+
+    def _kept_at_once(self, claim: Claim, reply: tasks.Reply) -> tasks.Finished | None:
+        """Keep the result of a program that was run as soon as it was checked, if there is one."""
+        finished = reply.finished if isinstance(reply, tasks.Accepted) else None
+        if finished is None:
+            return None
+        try:
+            self._store.objects.adopt("results", claim.token, self._store.objects.incoming(claim.token))
+        except FileNotFoundError:
+            _log.error("A child process left no result of job %s; it runs in its turn", claim.job.id)
+            return None
+        return finished
 
     def _run(self, index: int, slot: Slot, work: _Work, claim: Claim) -> Claim | None:
         job = claim.job
@@ -333,7 +381,7 @@ class Worker:
     def _ask(self, slot: Slot, work: _Work, claim: Claim, task: tasks.Task, seconds: float) -> tasks.Reply | None:
         """Have a child do a task; None if the job was given back, because the child was lost."""
         work.begin(claim)
-        stop = self._store.bell.listen(f"job:{claim.job.id}", self._keep.set)
+        stop = self._store.bell.listen(f"cancelled:{claim.job.id}", self._keep.set)
         try:
             call = slot.start(tasks.encode(task))
             work.calling(call)
@@ -343,7 +391,8 @@ class Worker:
             return tasks.Refused(8023, f"The job ran longer than {seconds:g} s and was stopped.")
         except pools.ChildDied as death:
             if death.exitcode == -signal.SIGXCPU:
-                return tasks.Refused(8023, f"The job used more than {seconds:g} s of processor time.")
+                most = task.limits.cpu_seconds
+                return tasks.Refused(8026, f"The job used more than {most:g} s of processor time and was stopped.")
             _log.warning("A child process ended with %s over job %s", death.exitcode, claim.job.id)
             self._give_back(claim, died=True)
         except pools.Killed:

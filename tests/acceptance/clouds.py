@@ -183,6 +183,19 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def paused(pids: set[int]) -> Iterator[None]:
+    """Let processes stand still for a while."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 def alive(pids: set[int]) -> set[int]:
     """Return those of the processes that still exist and are not waiting to be reaped."""
     return {pid for pid, fields in _processes() if pid in pids and fields[0] != "Z"}

@@ -69,17 +69,17 @@ def flipped(name: str = "flipped", shots: int = 16) -> dict[str, Any]:
 
 
 def slow(shots: int) -> dict[str, Any]:
-    """Return a program that must be evolved shot by shot, at roughly 400 shots a second.
+    """Return a program that must be evolved shot by shot, at some hundred shots a second.
 
-    A measurement behind each layer takes every short cut away; the state is small.
+    The measurements behind each layer and a gate of five qubits take every short cut away; the state is small.
     """
-    qubits, layers = 12, 4
+    qubits, layers = 12, 3
     instructions = []
-    for layer in range(layers):
+    for _ in range(layers):
         instructions += [gate("rx", qubit, params=(0.3 + 0.1 * qubit,)) for qubit in range(qubits)]
         instructions += [gate("cx", qubit, qubit + 1) for qubit in range(qubits - 1)]
-        instructions.append(measure(layer))
-    return qobj(experiment("slow", qubits, *instructions, measure(*range(qubits))), shots=shots)
+        instructions += [gate("mcx", 0, 3, 6, 9, 11), measure(*range(qubits))]
+    return qobj(experiment("slow", qubits, *instructions), shots=shots)
 
 
 def wide(qubits: int) -> dict[str, Any]:
@@ -92,9 +92,8 @@ def wide(qubits: int) -> dict[str, Any]:
 def failing() -> dict[str, Any]:
     """Return a program of one good experiment, and one that only its simulation shows to be impossible.
 
-    It asks for two states under one label, which Aer refuses when it runs.
+    It asks for the state of some of its qubits, which Aer refuses when it runs.
     """
-    snapshot = {"name": "snapshot", "qubits": [0], "label": "twice", "snapshot_type": "statevector"}
     good = experiment("good", 1, gate("x", 0), measure(0))
-    bad = experiment("bad", 1, snapshot, gate("x", 0), snapshot, measure(0))
+    bad = experiment("bad", 2, gate("h", 0), gate("save_statevector", 0), measure(0, 1))
     return qobj(good, bad, shots=20)

@@ -55,9 +55,7 @@ class Replay:
 
         answer = ask()
         if exchange["method"] == "GET" and path.endswith("/status") and "status" in (exchange["answered"] or ()):
-            answer = clouds.eventually(
-                awaited(ask, exchange["answered"]["status"]), 60, f"{path} never said what was recorded"
-            )
+            answer = clouds.eventually(awaited(ask, exchange["answered"]), 60, f"{path} never said what was recorded")
         assert answer.status_code == exchange["status"], answer.text
         if exchange["answered"] is not None:
             self.compare(exchange["answered"], answer.json(), path)
@@ -85,11 +83,13 @@ class Replay:
             assert isinstance(seen, type(recorded)), f"{where}: {seen!r} is not as {recorded!r} was"
 
 
-def awaited(ask: Callable[[], Any], status: str) -> Callable[[], Any]:
-    """Return a function that asks, and returns the answer once it tells this status."""
+def awaited(ask: Callable[[], Any], recorded: dict[str, Any]) -> Callable[[], Any]:
+    """Return a function that asks, and returns the answer once it tells a recorded status, with the same news."""
 
     def look() -> Any:
         answer = ask()
-        return answer if answer.json().get("status") == status else None
+        seen = answer.json()
+        told = seen.get("status") == recorded["status"] and NEWS & seen.keys() == NEWS & recorded.keys()
+        return answer if told else None
 
     return look

@@ -366,7 +366,15 @@ def test_the_job_manager_splits_and_collects(start: Callable[..., Cloud], client
 def test_recorded_exchanges_go_as_they_went(narrow: Cloud) -> None:
     """Replayed, with or without a Python 3.7: the client's requests find what it read, and no news besides."""
     replay, api = recordings.Replay(narrow), narrow.api()
-    for exchange in RECORDING["exchanges"]:
+    exchanges = [lasting(each) if each["path"] == "<url-1>" else each for each in RECORDING["exchanges"]]
+    passing = next(number for number, each in enumerate(exchanges) if each["answered"] == {"status": "VALIDATING"})
+    for exchange in exchanges[: passing - 1]:
+        replay.play(exchange, api)
+    # A program as short as the second one is checked before anybody can ask, so nothing is computed meanwhile.
+    with clouds.paused(clouds.descendants(narrow.process.pid)):
+        for exchange in exchanges[passing - 1 : passing + 1]:
+            replay.play(exchange, api)
+    for exchange in exchanges[passing + 1 :]:
         replay.play(exchange, api)
 
 
@@ -392,6 +400,14 @@ def test_recorded_frames_come_as_they_came(narrow: Cloud) -> None:
     for message in rest[:-1]:
         # A job this short may have ended before it is seen running; it may also be told again that it waits.
         replay.compare(waiting if "infoQueue" in message["data"] else running, message, "a frame between")
+
+
+def lasting(exchange: dict[str, Any]) -> dict[str, Any]:
+    """Return the upload of the first program so that it runs until it is cancelled, however fast the server is."""
+    slow, sent = programs.slow(20000), exchange["sent"]
+    circuit = sent["experiments"][0] | {"instructions": slow["experiments"][0]["instructions"]}
+    config = sent["config"] | {"shots": slow["config"]["shots"]}
+    return exchange | {"sent": sent | {"config": config, "experiments": [circuit]}}
 
 
 def upload(api: Api, program: dict[str, Any]) -> str:

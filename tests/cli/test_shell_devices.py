@@ -33,6 +33,8 @@ def test_a_device_gets_a_pace(shell: Shell) -> None:
     paced = shell.json("device", "set", "lima", "--pace", "real")
     assert paced == {"name": "lima", "pace": "real", "overhead": 2.0}
     assert shell.json("device", "set", "lima", "--pace", "real", "--overhead", "0.5")["overhead"] == 0.5
+    again = shell.text("device", "set", "lima", "--pace", "real")
+    assert again == "lima has the pace real: each job keeps it for its shots and an overhead of 0.5 s\n"
     shown = shell.json("device", "show", "lima")
     assert (shown["pace"], shown["overhead"]) == ("real", 0.5)
     assert shell.text("device", "set", "lima", "--pace", "fast") == "lima has the pace fast\n"

@@ -52,7 +52,8 @@ def test_an_account_begins_in_the_project_that_is_named(shell: Shell, store: Sto
     ann = shell.json("user", "add", "ann@example.org", "--project", "lab/students/qc1")
     assert ann["projects"] == ["lab/students/qc1"]
     assert [place.path for place in store.read(lambda tx: members.places_of(tx, ann["id"]))] == ann["projects"]
-    assert shell.json("user", "add", "bob@example.org", "--no-project")["projects"] == []
+    bob = shell.json("user", "add", "bob@example.org", "--no-project")
+    assert (bob["projects"], bob["administers"]) == ([], ["lab"])
     assert [row["invited"] for row in shell.json("member", "list", "lab")] == [False]
     assert shell.json("user", "add", "cid@example.org")["projects"] == ["ibm-q/open/main"]
     assert "not both" in shell.refused("user", "add", "d@example.org", "--no-project", "--project", "lab/students/qc1")
@@ -60,6 +61,17 @@ def test_an_account_begins_in_the_project_that_is_named(shell: Shell, store: Sto
         "user", "add", "d@example.org", "--project", "lab/students/nope"
     )
     assert store.read(lambda tx: users.find_by_email(tx, "d@example.org")) is None
+
+
+def test_who_adds_an_account_reads_what_it_may(shell: Shell) -> None:
+    """What it is a member of, and what it administers because it was invited to."""
+    shell.tree()
+    for path in ("lab/students", "lab", "lab/students/qc1"):
+        shell.text("member", "add", path, "bob@example.org")
+    told = shell.text("user", "add", "bob@example.org", "--no-project")
+
+    assert "member of lab/students/qc1, administrator of lab, lab/students\n" in told
+    assert "administrator" not in shell.text("user", "add", "ann@example.org")
 
 
 def test_a_class_is_brought_in(shell: Shell, store: Store, tmp_path: Path) -> None:

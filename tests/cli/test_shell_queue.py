@@ -99,12 +99,43 @@ def test_the_queue_is_shown_by_project(shell: Shell) -> None:
         (STAFF, 1, 0, 1),
         (STUDENTS, 2, 1, 2),
     ]
-    assert [row["percent"] for row in (first, second)] == [50, 50]
+    assert [(row["share"], row["percent"], row["percent_of_all"]) for row in (first, second)] == [(1000, 100, 50)] * 2
     assert 5 < seconds(first["start"]) <= 10
     assert 15 < seconds(second["start"]) <= 20
     text = shell.text("queue", "show", "manila")
     assert text.startswith(f"manila: 3 waiting, 1 running; {STAFF} goes next\n")
-    assert "50.00 %" in text
+    heads, row = text.splitlines()[1:3]
+    assert heads.split("  ")[0] == "project"
+    assert heads.index("of siblings") < heads.index("of all") < heads.index("priority")
+    assert row.split()[1:6] == ["1000", "100.00", "%", "50.00", "%"]
+    assert "among those who have work here or used something lately; `chandelier share show` counts all" in text
+
+
+@pytest.mark.usefixtures("jobs")
+def test_shares_of_who_has_no_work_count_where_all_are_counted(shell: Shell) -> None:
+    """Both tables say what their percentages are of, in the same words and keys."""
+    shell.text("group", "add", "lab/idle")
+    [queued] = [row for row in shell.json("queue", "show", "manila")["projects"] if row["path"] == STAFF]
+    [shared] = [row for row in shell.json("share", "show", "lab") if row["path"] == STAFF]
+
+    assert [queued[key] for key in ("share", "percent")] == [shared[key] for key in ("share", "percent")]
+    assert (queued["percent_of_all"], shared["percent_of_all"]) == (50, pytest.approx(100 / 3 / 2, abs=0.01))
+    assert "of all siblings" in shell.text("share", "show", "lab")
+    assert "of all siblings before" in shell.text("share", "set", "lab/staff", "3", "--dry-run")
+
+
+@pytest.mark.usefixtures("jobs")
+def test_numbers_have_the_digits_that_mean_something(shell: Shell, store: Store) -> None:
+    """Seconds are told to milliseconds, shares and priorities to six digits."""
+    run(store, wait(store, STAFF, 5))
+    shell.text("share", "set", "lab", "7000")
+    shell.text("share", "set", "lab/students", "2000")
+    rows = {row["path"]: row for row in shell.json("queue", "show", "manila")["projects"]}
+    shared = {row["path"]: row for row in shell.json("share", "show", "lab")}
+
+    assert rows[STAFF]["used"] == round(rows[STAFF]["used"], 3) > 0
+    assert [rows[path]["percent_of_all"] for path in (STAFF, STUDENTS)] == [33.3333, 66.6667]
+    assert shared["lab/students"]["percent_of_all"] == 58.3336
 
 
 def test_why_a_job_waits_is_explained(shell: Shell, store: Store, jobs: list[str]) -> None:
@@ -151,8 +182,10 @@ def test_a_dry_run_tells_what_would_become_of_the_queue(shell: Shell, store: Sto
 
 
 @pytest.mark.usefixtures("jobs")
-def test_an_estimate_of_a_reserved_device_regards_the_reservation(shell: Shell) -> None:
-    """It is listed, and whoever it is for goes first."""
+def test_an_estimate_of_a_reserved_device_regards_the_reservation(shell: Shell, store: Store, jobs: list[str]) -> None:
+    """It is listed, whoever it is for goes first, and nobody else starts before its end, however early it may be."""
+    device = store.read(lambda tx: devices.get(tx, "manila"))
+    store.write(lambda tx: accuracy.note(tx, {device.id: [600.0] * 5}))
     shell.text("reservation", "add", "lab/students", "manila", "--for", "1h", "--mode", "dedicated")
     shown = shell.json("queue", "show", "manila")
 
@@ -160,3 +193,23 @@ def test_an_estimate_of_a_reserved_device_regards_the_reservation(shell: Shell) 
     assert [row["path"] for row in shown["projects"]] == [STUDENTS, STAFF]
     assert "reserved for others" in shown["projects"][1]["held"]
     assert seconds(shown["projects"][1]["start"]) > 3500
+    estimate = shell.json("queue", "explain", jobs[3])["estimate"]
+    assert datetime.fromisoformat(estimate["earliest"]) == datetime.fromisoformat(shown["reservations"][0]["ends"])
+    assert estimate["earliest"] <= estimate["start"] < estimate["latest"]
+    assert seconds(shell.json("queue", "explain", jobs[1])["estimate"]["earliest"]) <= 10
+
+
+@pytest.mark.usefixtures("jobs")
+def test_what_runs_counts_in_a_limit(shell: Shell, store: Store) -> None:
+    """As what it is expected to take, beside what ended jobs used; together they may be all that is allowed."""
+    ended = wait(store, STUDENTS, 5)
+    run(store, ended)
+    job = records.JobId(ended)
+    store.write(lambda tx: records.advance(tx, job, (State.COMPLETED,), datetime.now(UTC), cost=2.5, seconds=2.5))
+    told = shell.text("limit", "set", "lab", "--seconds", "12")
+    [row] = shell.json("limit", "list")
+
+    assert told.endswith("and has used 2.5 s; what runs now should take 10 s more\n")
+    assert (row["used"], row["running"], row["full"]) == (2.5, 10, True)
+    assert shell.json("limit", "set", "lab", "--seconds", "13")["full"] is False
+    assert shell.text("limit", "list").split("\n")[1].split()[:6] == ["lab", "all", "together", "13.0", "28", "2.5"]

@@ -76,6 +76,39 @@ def test_validate_and_run(pipe: Connection, bench: Bench) -> None:
     assert finished.metadata == {"methods": ["statevector"]}
 
 
+def test_a_small_program_is_run_as_soon_as_it_was_checked(pipe: Connection, bench: Bench) -> None:
+    """If it is asked for, and predicted to be quick; the answer says what both answers would."""
+    sent, device, result = files(bench, BELL)
+    small, large = tasks.AtOnce(result, 1.0), tasks.AtOnce(result, 1e-9)
+    waits = ask(pipe, tasks.encode(tasks.Validate("one", sent, device, LIMITS, at_once=large)))
+    assert isinstance(waits, tasks.Accepted)
+    assert waits.finished is None
+    assert not Path(result).exists()
+    ran = ask(pipe, tasks.encode(tasks.Validate("two", sent, device, LIMITS, at_once=small)))
+
+    assert isinstance(ran, tasks.Accepted)
+    assert ran.summary == waits.summary
+    assert ran.finished is not None
+    assert (ran.finished.success, ran.finished.experiments) == (True, 1)
+    assert ran.finished.bytes == Path(result).stat().st_size
+    assert msgspec.json.decode(Path(result).read_bytes())["job_id"] == "two"
+
+
+def test_what_fails_at_once_is_only_checked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program is as good as it was; its run will tell why it fails."""
+    sent, device, result = files(bench, BELL)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr("chandelier.engines.running.run", broken)
+    task = tasks.Validate("job", sent, device, LIMITS, at_once=tasks.AtOnce(result, 1.0))
+    reply = child.answer(tasks.encode(task), child.Kept())
+
+    assert isinstance(reply, tasks.Accepted)
+    assert reply.finished is None
+
+
 def test_the_result_document(pipe: Connection, bench: Bench) -> None:
     """The document has every field that clients read, with headers copied and outcomes without zeros in front."""
     header = {"name": "bell", "creg_sizes": [["c", 2]], "memory_slots": 2, "odd": 1.50}

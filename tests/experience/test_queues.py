@@ -143,6 +143,18 @@ def test_the_queue_of_a_device_counts_everybodys_jobs(hub: Campus) -> None:
     assert hub.desk.get("/Backends/device/queue/status", None)["lengthQueue"] == 3
 
 
+def test_no_number_has_digits_that_mean_nothing(hub: Campus) -> None:
+    """Neither in the explanation nor in what the job tells of itself."""
+    job = crowded(hub)
+    told = hub.desk.get(f"/Jobs/{job}/queueExplanation", "mia")
+    info = waits(hub.desk, job, "mia")
+    priorities = [level["priority"] for level in told["levels"]]
+    priorities += [info[f"{level}Priority"] for level in ("hub", "group", "project")]
+
+    assert all(level["usage"] == round(level["usage"], 3) for level in told["levels"])
+    assert all(priority == round(priority, 6) > 0 for priority in priorities)
+
+
 def test_why_a_job_waits(hub: Campus) -> None:
     """At each level: the share, what was used, who goes first and why; the same in sentences; and the estimate."""
     job = crowded(hub)

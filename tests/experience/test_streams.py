@@ -80,8 +80,8 @@ def followed(desk: Desk, job: str, view: str = NEW, who: str = "ann") -> Iterato
 
 
 def untimed(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a status without what is foretold, which two looks at two moments need not agree on."""
-    told = {key: value for key, value in document.get("infoQueue", {}).items() if not key.startswith("estimated")}
+    """Return a status without what is foretold, which comes later, and on which two looks need not agree."""
+    told = {key: document["infoQueue"][key] for key in ("status", "position") if "infoQueue" in document}
     return document | {"infoQueue": told} if told else document
 
 

@@ -439,3 +439,27 @@ def test_a_job_that_runs_without_a_lease_waits_again(town: Town) -> None:
     town.store.write(partial(claims.reap, now=after(1)))
 
     assert reload(town.store, job).state is State.QUEUED
+
+
+def test_a_look_of_one_who_claims_locks_nothing(postgres_town: Town) -> None:
+    """While one worker claims a job and looks whether there are more, another claims the next."""
+    town = postgres_town
+    jobs = [submitted(town, who=who) for who in (town.ann, town.bob)]
+    looked, go_on = threading.Event(), threading.Event()
+
+    def first(tx: Transaction) -> tuple[Claim | None, bool]:
+        claim = claims.claim_validation(tx, "one", NOW)
+        more = claims.is_waiting(tx)
+        looked.set()
+        assert go_on.wait(30)
+        return claim, more
+
+    with ThreadPoolExecutor() as threads:
+        one = threads.submit(town.store.write, first)
+        assert looked.wait(30)
+        two = taken(town.store.write(lambda tx: claims.claim_validation(tx, "two", NOW)))
+        go_on.set()
+        claim, more = one.result()
+
+    assert more
+    assert {taken(claim).job.id, two.job.id} == {job.id for job in jobs}

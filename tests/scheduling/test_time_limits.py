@@ -20,7 +20,7 @@ from chandelier.store import Transaction
 from chandelier.tenancy import allowances, grants, network
 from chandelier.tenancy.audit import By
 from chandelier.tenancy.network import Place, ProjectId, Spot
-from factories import NOW, SUMMARY, Town, a_job, after, queued, reload
+from factories import NOW, SUMMARY, Town, a_device_document, a_job, after, queued, reload
 
 DAY = timedelta(days=1)
 BY = By("operator", NOW)
@@ -195,6 +195,31 @@ def test_a_job_that_would_take_too_long_is_refused(town: Town) -> None:
     assert "61.2 s" in refused.message
     town.store.write(lambda tx: devices.set_max_job_seconds(tx, "device", None))
     assert beyond(61.25) is None
+
+
+@pytest.mark.parametrize(
+    ("overhead", "advice"),
+    [
+        (0.0, "Split it into several."),
+        (2.0, "2 s are the device's overhead, however few its shots: ask for fewer shots, or split it into several "),
+        (5.0, "no job fits, so the operator must allow longer ones or lower the overhead."),
+    ],
+)
+def test_what_helps_depends_on_the_overhead(town: Town, overhead: float, advice: str) -> None:
+    """Where a device keeps a machine's pace each part of a job has the overhead, so parts alone are no help."""
+    device = devices.install(town.store, a_device_document("machine", simulator=False), NOW, NOW)
+
+    def work(tx: Transaction) -> tasks.Refused | None:
+        devices.set_max_job_seconds(tx, "machine", 5.0)
+        devices.set_pace(tx, "machine", "real", overhead)
+        return limits.beyond(tx, a_job(tx, town, State.VALIDATING, device=device), SUMMARY, 61.25)
+
+    refused = town.store.write(work)
+
+    assert refused is not None
+    assert refused.code == 8009
+    assert advice in refused.message
+    assert ("shots of 3 s each" in refused.message) == (overhead == 2.0)
 
 
 def test_a_cancelled_job_counts_for_what_it_ran(town: Town) -> None:

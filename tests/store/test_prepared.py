@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prepared statements answer as SQLAlchemy's own execution does, on both databases."""
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,7 +12,7 @@ import sqlalchemy as sa
 
 from chandelier import errors
 from chandelier.jobs import records
-from chandelier.store import Store, Transaction, database
+from chandelier.store import Store, Transaction, database, prepared
 from chandelier.store.prepared import Prepared
 from factories import Town, queued
 
@@ -102,10 +105,40 @@ def test_failures_are_those_of_sqlalchemy(store: Store) -> None:
     assert "1.0" not in str(caught.value).split("SQL:")[1]
 
 
-def test_a_value_that_no_column_holds_is_invalid(town: Town) -> None:
+def test_a_value_that_no_column_holds_is_invalid(postgres_town: Town) -> None:
     """PostgreSQL says so; SQLite holds it."""
-    if town.store.database.embedded:
-        return
     query = Prepared(sa.select(_DEVICES.c.id).where(_DEVICES.c.qubits == sa.bindparam("qubits")))
     with pytest.raises(errors.Invalid):
-        town.store.read(lambda tx: tx.execute(query, {"qubits": 1 << 40}))
+        postgres_town.store.read(lambda tx: tx.execute(query, {"qubits": 1 << 40}))
+
+
+def test_several_threads_may_be_the_first(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each learns how rows are read; what one learns does not add to what another did."""
+    job = queued(town)
+    together = threading.Barrier(2)
+    query = Prepared(sa.select(_JOBS.c.created, _JOBS.c.summary).where(_JOBS.c.id == sa.bindparam("id")))
+    known = prepared._named
+
+    def named(names: tuple[str, ...]) -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(5)
+        return known(names)
+
+    monkeypatch.setattr(prepared, "_named", named)
+
+    def read(_number: int) -> Any:
+        return town.store.read(lambda tx: tuple(tx.execute(query, {"id": job.id}).one()))
+
+    with ThreadPoolExecutor(2) as threads:
+        rows = list(threads.map(read, range(2)))
+
+    assert rows[0] == rows[1] == read(0)
+
+
+def test_lists_of_many_lengths_share_a_few_texts(town: Town) -> None:
+    """Nobody's list can make the memory of statements grow without end."""
+    query = Prepared(sa.select(_JOBS.c.id).where(_JOBS.c.id.in_(sa.bindparam("ids", expanding=True))))
+    for count in range(200):
+        town.store.read(lambda tx, count=count: tx.execute(query, {"ids": [f"{n}" for n in range(count)]}).all())  # type: ignore[misc]
+
+    assert len(query._forms) < 12

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chandelier import errors
+from chandelier import errors, figures
 from chandelier.cli import folder, output, paths
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def limit_set(
         row = folder.write(store, work, dry_run=dry_run)
     where = "all devices together" if device is None else device
     told = f"{row['path']} may use {seconds:g} s of {where} in {days} days, and has used {row['used']:.4g} s"
+    told += f"; what runs now should take {row['running']:.4g} s more" if row["running"] else ""
     told = f"Nothing is changed. Without --dry-run: {told}" if dry_run else told
-    output.show(row | {"dry_run": dry_run}, told, as_json=as_json)
+    output.show(figures.told(row | {"dry_run": dry_run}), told, as_json=as_json)
 
 
 @app.command("remove", epilog="Example: chandelier limit remove lab/students --device ibmq_manila")
@@ -82,14 +83,19 @@ def limit_list(
     data: folder.Data = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """List the limits of device time, what was used of them, and when jobs start again where it is all."""
+    """List the limits of device time, what was used of them, and when jobs start again where it is all.
+
+    Used is what ended jobs took, running what those that run now are expected to take; both count.
+    """
     with folder.opened(data) as store:
         rows = store.read(lambda tx: _rows(tx, None if path is None else paths.get(tx, path)))
     shown = [
-        row | {"device": row["device"] or "all together", "used": f"{row['used']:.4g}", "again": row["again"] or "-"}
+        row
+        | {name: f"{row[name]:.4g}" for name in ("used", "running")}
+        | {"device": row["device"] or "all together", "again": row["again"] or "-"}
         for row in rows
     ]
-    output.show_table(shown, as_json=as_json, document=rows)
+    output.show_table(shown, as_json=as_json, document=figures.told(rows))
 
 
 @app.command(
@@ -122,23 +128,22 @@ def _rows(tx: "Transaction", wanted: "Spot | None") -> list[dict[str, Any]]:
     from chandelier.tenancy import allowances, network
 
     now, names = folder.now(), {str(device.id): device.name for device in devices.list_(tx)}
-    spent = {(each.allowance.node_id, each.allowance.device_id): each for each in limits.spent(tx, now)}
     rows = []
-    for standing in allowances.standings(tx, now):
-        limit = standing.allowance
+    for spent in limits.spending(tx, now):
+        limit = spent.allowance
         spot = network.spot_of(tx, limit.level, limit.node_id)
         if wanted is not None and not all(one.id == two.id for one, two in zip(spot.way, wanted.way, strict=False)):
             continue
-        full = spent.get((limit.node_id, limit.device_id))
-        again = None if full is None else allowances.frees(tx, limit, full.running, now)
+        again = allowances.frees(tx, limit, spent.running, now) if spent.is_all else None
         rows.append(
             {
                 "path": spot.path,
                 "device": names.get(limit.device_id),
                 "seconds": limit.seconds,
                 "days": limit.days,
-                "used": standing.used,
-                "full": full is not None,
+                "used": spent.used - spent.running,
+                "running": spent.running,
+                "full": spent.is_all,
                 "again": None if again is None else f"{again:%Y-%m-%d}",
             }
         )

@@ -146,7 +146,10 @@ def device_set(
     with folder.opened(data) as store:
         device = store.write(lambda tx: acts.set_pace(tx, folder.by(), name, chosen, overhead))
     facts = {"name": device.name, "pace": device.pace, "overhead": device.overhead}
-    output.show(facts, f"{device.name} has the pace {device.pace}", as_json=as_json)
+    told = f"{device.name} has the pace {device.pace}"
+    if device.pace == "real":
+        told += f": each job keeps it for its shots and an overhead of {device.overhead:g} s"
+    output.show(facts, told, as_json=as_json)
 
 
 def _pace(text: str) -> "Pace":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chandelier import figures
 from chandelier.cli import folder, output
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ app = typer.Typer(help="The queue: who goes next, and why a job waits.", no_args
 _COLUMNS = (
     "project",
     "share",
+    "of siblings",
+    "of all",
     "used (s)",
     "priority",
     "waiting",
@@ -27,6 +30,12 @@ _COLUMNS = (
     "place",
     "next start",
     "held",
+)
+#: What the columns mean that `share show` has too, and counts otherwise.
+_LEGEND = (
+    "Of siblings, of all: the share in per cent, among those who have work here or used something lately; "
+    "`chandelier share show` counts all.\n"
+    "Priority: how the project stands among its siblings; 1 has used nothing lately, 0.5 just its share."
 )
 
 
@@ -48,7 +57,7 @@ def queue_explain(
 
     with folder.opened(data) as store:
         found = store.read(work)
-    output.show(_explained(found), "\n".join(found.lines), as_json=as_json)
+    output.show(figures.told(_explained(found)), "\n".join(found.lines), as_json=as_json)
 
 
 @app.command("show", epilog="Example: chandelier queue show ibmq_manila")
@@ -57,7 +66,10 @@ def queue_show(
     data: folder.Data = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Show the queue of a device by project: shares, what was used, what waits and runs, who is next and when."""
+    """Show the queue of a device by project: shares, what was used, what waits and runs, who is next and when.
+
+    Percentages count those alone who have work on the device or used something lately; `share show` counts all.
+    """
     from chandelier import devices
     from chandelier.scheduling import forecast
 
@@ -70,11 +82,13 @@ def queue_show(
     with folder.opened(data) as store:
         facts = store.read(work)
     if as_json:
-        output.show(facts, "", as_json=True)
+        output.show(figures.told(facts), "", as_json=True)
         return
     typer.echo(_headline(facts))
     rows = [dict(zip(_COLUMNS, _cells(each), strict=True)) for each in facts["projects"]]
     output.show_table(rows, as_json=False)
+    if rows:
+        typer.echo(_LEGEND)
     for kept in facts["reservations"]:
         typer.echo(f"Reserved for {kept['path']} ({kept['mode']}) from {kept['begins']} to {kept['ends']}")
 
@@ -134,7 +148,9 @@ def _project(tx: "Transaction", device: "Device", seen: "Forecast", mine: "Stand
     following = seen.following.get(device.id)
     return {
         "path": place.path,
-        "percent": 100 * whole,
+        "share": round(mine.weight),
+        "percent": 100 * mine.fraction,
+        "percent_of_all": 100 * whole,
         "used": mine.usage,
         "priority": mine.fairness,
         "waiting": mine.queued,
@@ -154,8 +170,9 @@ def _headline(facts: dict[str, Any]) -> str:
 
 
 def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
-    numbers = (f"{row['percent']:.2f} %", round(row["used"], 1), round(row["priority"], 3))
-    return (row["path"], *numbers, row["waiting"], row["running"], row["place"], row["start"], row["held"])
+    shares = (row["share"], f"{row['percent']:.2f} %", f"{row['percent_of_all']:.2f} %")
+    numbers = (round(row["used"], 1), round(row["priority"], 3))
+    return (row["path"], *shares, *numbers, row["waiting"], row["running"], row["place"], row["start"], row["held"])
 
 
 def _explained(found: "Explanation") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from chandelier import figures
 from chandelier.cli import folder, output, paths, queue
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ def share_show(
     data: folder.Data = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Show shares as a tree: the number, its percentage among siblings, and the percentage of the whole."""
+    """Show shares as a tree: the number, its percentage among siblings, and the percentage of the whole.
+
+    All siblings count; `queue show` counts those alone who have work on the device or used something lately.
+    """
     from chandelier import devices
 
     def work(tx: "Transaction") -> list[dict[str, Any]]:
@@ -43,12 +47,12 @@ def share_show(
         {
             "place": "  " * (row["path"].count("/")) + row["path"].rpartition("/")[2],
             "share": row["share"],
-            "of siblings": f"{row['percent']:.2f} %",
+            "of all siblings": f"{row['percent']:.2f} %",
             "of all": f"{row['percent_of_all']:.2f} %",
         }
         for row in rows
     ]
-    output.show_table(shown, as_json=as_json, document=rows)
+    output.show_table(shown, as_json=as_json, document=figures.told(rows))
 
 
 @app.command("set", epilog="Example: chandelier share set lab/students 3000 --dry-run")
@@ -118,7 +122,7 @@ def report(
     rows, moved = _compared(change), [queue.changed(each) for each in ahead]
     if as_json:
         queued = {"queue": moved} if dry_run else {}
-        output.show(dict(document) | {"dry_run": dry_run, "shares": rows} | queued, "", as_json=True)
+        output.show(figures.told(dict(document) | {"dry_run": dry_run, "shares": rows} | queued), "", as_json=True)
         return
     if not dry_run:
         typer.echo(f"{sentence}\n{hint}".rstrip())
@@ -137,9 +141,9 @@ def report(
 _HEADS: Final = {
     "path": "path",
     "share_before": "share before",
-    "percent_before": "of siblings before",
+    "percent_before": "of all siblings before",
     "share_after": "share after",
-    "percent_after": "of siblings after",
+    "percent_after": "of all siblings after",
 }
 
 

@@ -59,10 +59,12 @@ def user_add(
             who=by.who,
         )
         projects = [place.path for place in store.read(lambda tx: members.places_of(tx, user.id))]
+        administers = [spot.path for spot in store.read(lambda tx: members.administered_by(tx, user.id))]
+    roles = f"member of {', '.join(projects) or 'no project'}"
+    roles += f", administrator of {', '.join(administers)}" if administers else ""
     output.show(
-        {"id": user.id, "email": user.email, "token": token, "projects": projects},
-        f"{user.email} (id {user.id}), member of {', '.join(projects) or 'no project'}\n"
-        f"API token, shown only now: {token}",
+        {"id": user.id, "email": user.email, "token": token, "projects": projects, "administers": administers},
+        f"{user.email} (id {user.id}), {roles}\nAPI token, shown only now: {token}",
         as_json=as_json,
     )
 

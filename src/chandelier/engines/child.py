@@ -140,7 +140,21 @@ def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
     )
     if drawn is not None and task.picture is not None and (drawing := picture.png(drawn)) is not None:
         _write(Path(task.picture), drawing)
-    return accepted
+    if task.at_once is None or accepted.seconds > task.at_once.seconds:
+        return accepted
+    run = tasks.Run(task.job_id, task.program, task.device, task.at_once.result, task.limits)
+    return msgspec.structs.replace(accepted, finished=_run_at_once(run, kept))
+
+
+def _run_at_once(task: tasks.Run, kept: Kept) -> tasks.Finished | None:
+    """Run a program that was just checked; None if that fails: it is run again in its turn, and tells why."""
+    try:
+        return _run(task, kept)
+    except (KeyboardInterrupt, SystemExit, ServerFault):
+        raise
+    except BaseException:  # noqa: BLE001 -- a panic of Qiskit's native code is not an Exception
+        kept.forget()
+        return None
 
 
 def _compile(task: tasks.Validate, converted: Path, kept: Kept) -> QuantumCircuit:
@@ -153,7 +167,7 @@ def _compile(task: tasks.Validate, converted: Path, kept: Kept) -> QuantumCircui
     return compiled.circuits[0]
 
 
-def _run(task: tasks.Run, kept: Kept) -> tasks.Reply:
+def _run(task: tasks.Run, kept: Kept) -> tasks.Finished:
     started = time.monotonic()
     program, target, ways = _prepare(task, kept)
     outcomes = running.run(ways, target, task.limits)

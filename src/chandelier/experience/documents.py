@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chandelier import figures
 from chandelier.devices import Device
 from chandelier.jobs import lifecycle
 from chandelier.jobs.lifecycle import State
@@ -330,7 +331,7 @@ def _info_queue(job: Job, facts: Facts) -> Document | None:
     info: Document = {"status": "PENDING_IN_QUEUE"}
     if facts.position is not None:
         info["position"] = facts.position
-    return info if facts.forecast is None else info | _foretold(job, facts, facts.forecast)
+    return info if facts.forecast is None else info | figures.told(_foretold(job, facts, facts.forecast))
 
 
 def _foretold(job: Job, facts: Facts, forecast: Forecast) -> Document:

@@ -3,7 +3,7 @@
 
 from datetime import datetime
 
-from chandelier import errors
+from chandelier import errors, figures
 from chandelier.experience import documents, shelf
 from chandelier.experience.documents import Document
 from chandelier.gateway import Call, Json
@@ -49,7 +49,8 @@ def document(found: Explanation) -> Document:
         "hold": None if found.hold is None else {"kind": found.hold.kind, "text": found.hold.text},
         "estimate": None if found.estimate is None else _estimate(found.estimate),
     }
-    return told | {name: value for name, value in optional.items() if value is not None}
+    known: Document = figures.told(told | {name: value for name, value in optional.items() if value is not None})
+    return known
 
 
 def _level(step: Step) -> Document:

@@ -19,7 +19,7 @@ from chandelier.fairshare import rules, standing, tables, tree
 from chandelier.fairshare.rules import Rules, Turn, Usage
 from chandelier.fairshare.standing import Lane, Work
 from chandelier.store import Transaction, database
-from chandelier.store.prepared import Prepared
+from chandelier.store.prepared import ONE, Prepared
 from chandelier.tenancy import grants, network
 from chandelier.tenancy.network import ProjectId
 
@@ -79,9 +79,9 @@ def _rivals() -> sa.Select[*tuple[Any, ...]]:
         columns.append(least.scalar_subquery())
     other = tables.lanes.alias("other")
     pool = sa.select(other.c.pool).where(
-        other.c.parent_id == "", other.c.queued > standing.NONE, other.c.pool != sa.bindparam("pool")
+        other.c.parent_id == standing.TOP, other.c.queued > standing.NONE, other.c.pool != sa.bindparam("pool")
     )
-    return sa.select(pool.limit(1).scalar_subquery(), *columns)
+    return sa.select(pool.limit(ONE).scalar_subquery(), *columns)
 
 
 _RIVALS: Final = Prepared(_rivals())
@@ -121,6 +121,7 @@ def alone(tx: Transaction) -> None:
 
 def set_rules(tx: Transaction, policy: Rules, now: datetime) -> None:
     """Write the numbers of the policy; where they change, everybody's place is worked out anew."""
+    alone(tx)
     known, values = standing.policy(tx), msgspec.structs.asdict(policy)
     if not database.insert_if_absent(tx, tables.rules, {"number": 1} | values):
         tx.execute(sa.update(tables.rules).values(**values))
@@ -232,6 +233,7 @@ def reweigh(tx: Transaction, now: datetime) -> None:
 
 def wait_from(tx: Transaction, device_id: DeviceId, now: datetime) -> None:
     """Let everybody wait from now on for a device that starts jobs again: until now nobody could get anything."""
+    alone(tx)
     waiting = (_lanes.device_id == device_id, _lanes.queued > standing.NONE)
     tx.execute(sa.update(tables.lanes).where(*waiting).values(since=now.timestamp()))
 

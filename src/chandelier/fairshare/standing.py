@@ -14,12 +14,13 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from chandelier import devices
 from chandelier.devices import DeviceId
 from chandelier.fairshare import rules, tables
 from chandelier.fairshare.rules import Allowed, Choice, Rules, Usage
 from chandelier.fairshare.tree import Tree
 from chandelier.store import Transaction
-from chandelier.store.prepared import Prepared
+from chandelier.store.prepared import ONE, Prepared
 
 QPUS: Final = "qpus"
 SIMULATORS: Final = "simulators"
@@ -73,6 +74,8 @@ LANE: Final = tuple(tables.lanes.c[name] for name in Lane.__struct_fields__)
 WAY: Final[sa.BindParameter[Any]] = sa.bindparam("way", expanding=True)
 # Written into the statements: an index of a condition serves no parameter.
 NONE: Final[sa.ColumnElement[int]] = sa.literal_column("0")
+#: What is above a pool.
+TOP: Final[sa.ColumnElement[str]] = sa.literal_column("''")
 WITH_WORK: Final = (_lanes.device_id == sa.bindparam("device"), _lanes.queued > NONE)
 _OF_WAY: Final = Prepared(
     sa.select(tables.accounts, *POLICY, _lanes.since)
@@ -123,7 +126,7 @@ def _roots() -> sa.Select[*tuple[Any, ...]]:
             below.c.device_id == root.c.device_id, below.c.parent_id == parent, below.c.queued > NONE
         )
         order = (below.c.key, below.c.since, below.c.node_id)
-        return query.order_by(*order).limit(1).correlate(root).scalar_subquery()
+        return query.order_by(*order).limit(ONE).correlate(root).scalar_subquery()
 
     def way(name: str) -> list[sa.ScalarSelect[Any]]:
         found: list[Any] = [root.c.node_id]
@@ -138,11 +141,14 @@ def _roots() -> sa.Select[*tuple[Any, ...]]:
     columns = [root.c.device_id, root.c.pool, root.c.budget, longest.correlate(root).scalar_subquery().label("longest")]
     columns += [each.label(level) for level, each in zip(rules.LEVELS, way("due"), strict=True)]
     there = root.join(tables.rules, _ANY, isouter=True)
-    return sa.select(*columns, *POLICY).select_from(there).where(root.c.parent_id == "", root.c.queued > NONE)
+    return sa.select(*columns, *POLICY).select_from(there).where(root.c.parent_id == TOP, root.c.queued > NONE)
 
 
 _ROOTS: Final = Prepared(_roots())
-_WAITS: Final = Prepared(sa.select(sa.exists().where(_lanes.parent_id == "", _lanes.queued > NONE)))
+_STARTING: Final = sa.select(devices.RUNNABLE.subquery().c.id)
+_WAITS: Final = Prepared(
+    sa.select(sa.exists().where(_lanes.parent_id == TOP, _lanes.queued > NONE, _lanes.device_id.in_(_STARTING)))
+)
 
 
 def look(tx: Transaction) -> "Look | None":
@@ -151,13 +157,13 @@ def look(tx: Transaction) -> "Look | None":
     return Look(tx, rows) if rows else None
 
 
-def choose(look: "Look", devices: Collection[str], now: datetime, allowed: Allowed = rules.everyone) -> Choice | None:
+def choose(look: "Look", among: Collection[str], now: datetime, allowed: Allowed = rules.everyone) -> Choice | None:
     """Return who goes next on any of some devices, or None; nothing is changed by it."""
-    return rules.choose(look, devices, now.timestamp(), look.policy, allowed)
+    return rules.choose(look, among, now.timestamp(), look.policy, allowed)
 
 
 def is_waiting(tx: Transaction) -> bool:
-    """Tell whether anything waits for any device."""
+    """Tell whether anything waits for any device that starts jobs."""
     return bool(tx.execute(_WAITS).scalar())
 
 

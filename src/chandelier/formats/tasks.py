@@ -25,6 +25,18 @@ class Limits(msgspec.Struct, frozen=True):
     result_bytes: int = 268435456
 
 
+class AtOnce(msgspec.Struct, frozen=True):
+    """Leave to run a program as soon as it was checked.
+
+    Attributes:
+        result: Where the result document is to be written.
+        seconds: Only if it is predicted to take no more processor time than this, s.
+    """
+
+    result: str
+    seconds: float
+
+
 class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
     """Open a program, check it against a device, predict its cost.
 
@@ -36,6 +48,7 @@ class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
         limits: What the check may use, and what `predicted` is held against.
         converted: For OpenQASM texts: where to write the Qobj that they are made into, and which is to be run.
         picture: For OpenQASM texts: where to write a drawing of the first of them (PNG); it may be left undone.
+        at_once: None if the program may only be checked.
     """
 
     job_id: str
@@ -44,6 +57,7 @@ class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
     limits: Limits
     converted: str | None = None
     picture: str | None = None
+    at_once: AtOnce | None = None
 
 
 class Occupation(msgspec.Struct, frozen=True):
@@ -113,11 +127,13 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="reply"):
         summary: What it contains.
         seconds: Predicted processor time of the simulation, s.
         memory_bytes: Predicted memory of the simulation.
+        finished: What came of running it at once, if that was asked for and came to an end.
     """
 
     summary: Summary
     seconds: float
     memory_bytes: int
+    finished: "Finished | None" = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="reply"):

@@ -24,7 +24,7 @@ from chandelier.fairshare.rules import Turn
 from chandelier.jobs import lifecycle, tables
 from chandelier.jobs.lifecycle import State
 from chandelier.store import Transaction, database
-from chandelier.store.prepared import Prepared
+from chandelier.store.prepared import ONE, Prepared
 from chandelier.tenancy import allowances, usage
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
@@ -157,19 +157,19 @@ _OLDEST_QUEUED: Final = Prepared(
         tables.jobs.c.project_id == sa.bindparam("project"),
     )
     .order_by(tables.jobs.c.created, tables.jobs.c.id)
-    .limit(1)
+    .limit(ONE)
 )
 
 
 def _listing_submitters() -> sa.Select[tuple[str, datetime]]:
     """Return the statement that goes from user to user along an index, without looking at each one's other jobs."""
     users, there = tables.jobs.c.user_id, _in_state(State.VALIDATING)
-    ordered = sa.select(users).where(there).order_by(users).limit(1)
+    ordered = sa.select(users).where(there).order_by(users).limit(ONE)
     found = sa.select(ordered.scalar_subquery().label("user_id")).cte("found", recursive=True)
     following = ordered.where(users > found.c.user_id).scalar_subquery()
     found = found.union_all(sa.select(following).where(found.c.user_id.is_not(None)))
     created = sa.select(tables.jobs.c.created).where(there, users == found.c.user_id)
-    first = created.order_by(tables.jobs.c.created).limit(1).scalar_subquery()
+    first = created.order_by(tables.jobs.c.created).limit(ONE).scalar_subquery()
     return sa.select(found.c.user_id, first.label("first")).where(found.c.user_id.is_not(None))
 
 
@@ -303,17 +303,19 @@ def oldest(
     without: sa.Select[tuple[str]] | None = None,
     entered_before: datetime | None = None,
     user_id: UserId | None = None,
+    take: bool = False,
 ) -> JobId | None:
-    """Return the id of the job in a state that was created first, locked where several workers may ask at once.
+    """Return the id of the job in a state that was created first.
 
     Args:
         without: Not these jobs: a sub-select of ids, built once.
         entered_before: Only jobs created before this moment.
         user_id: Only jobs of this user.
+        take: Not one that another worker is about to take, and keep it from others until the transaction ends.
     """
     given = {"moment": entered_before, "user": user_id}
     values = {name: value for name, value in given.items() if value is not None}
-    query = _oldest(state, without, frozenset(values), locked=tx.skips_locked)
+    query = _oldest(state, without, frozenset(values), locked=take and tx.skips_locked)
     found: JobId | None = tx.execute(query, values).scalar()
     return found
 
@@ -415,7 +417,7 @@ def purged(tx: Transaction, job_ids: Iterable[JobId], now: datetime) -> None:
     tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id.in_(list(job_ids))).values(purged=now))
 
 
-def _used(row: sa.Row[*tuple[Any, ...]], executions: int) -> usage.Entry:
+def _used(row: Any, executions: int) -> usage.Entry:
     """Return what a job that has ended used."""
     begun = row.started or row.ended
     milliseconds = timedelta(milliseconds=1)
@@ -435,7 +437,7 @@ def _used(row: sa.Row[*tuple[Any, ...]], executions: int) -> usage.Entry:
 
 def _account(
     tx: Transaction,
-    row: sa.Row[*tuple[Any, ...]],
+    row: Any,
     state: State,
     now: datetime,
     *,
@@ -494,7 +496,7 @@ def _oldest(
         query = query.where(tables.jobs.c.created < sa.bindparam("moment"))
     if "user" in given:
         query = query.where(tables.jobs.c.user_id == sa.bindparam("user"))
-    query = query.order_by(tables.jobs.c.created, tables.jobs.c.id).limit(1)
+    query = query.order_by(tables.jobs.c.created, tables.jobs.c.id).limit(ONE)
     return Prepared(query.with_for_update(skip_locked=True) if locked else query)
 
 
@@ -503,6 +505,8 @@ def _log(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime) 
     assert all(lifecycle.may_move(*pair) for pair in itertools.pairwise(steps)), steps
     tx.execute(_INSERT_EVENT, [{"job_id": job_id, "state": state, "at": now} for state in steps])
     tx.ring(f"job:{job_id}")
+    if steps[-1] is State.CANCELLED:
+        tx.ring(f"cancelled:{job_id}")
     if steps[-1] in {State.VALIDATING, State.QUEUED}:
         tx.ring("queue")
     if steps[-1] in {State.RUNNING, State.CANCELLED}:

@@ -64,10 +64,15 @@ _DROP: Final = Prepared(
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A job that a worker holds, to validate it or to run it (the job's state says which)."""
+    """A job that a worker holds, to validate it or to run it (the job's state says which).
+
+    Attributes:
+        at_once: Nothing waits in front of a job that is to be validated, so it may be run in the same breath.
+    """
 
     job: Job
     token: str
+    at_once: bool = False
 
 
 class LeaseLost(Exception):
@@ -91,10 +96,13 @@ def claim_validation(
         waiting_since: Only jobs that were created before this moment.
     """
     for user_id in _in_turn(tx, waiting_since):
-        job_id = records.oldest(tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since, user_id=user_id)
+        job_id = records.oldest(
+            tx, State.VALIDATING, without=_LEASED, entered_before=waiting_since, user_id=user_id, take=True
+        )
         if job_id is not None and (claim := _take(tx, job_id, holder, now)) is not None:
             _end_turn(tx, user_id, now)
-            return claim
+            fast = devices.get_by_id(tx, claim.job.device_id).pace == "fast"
+            return msgspec.structs.replace(claim, at_once=fast and not standing.is_waiting(tx))
     return None
 
 

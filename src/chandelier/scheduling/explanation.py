@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why a job waits: who goes first at each level of the tree, what holds it, and when it should start."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from chandelier.scheduling.accuracy import Quality
 from chandelier.scheduling.forecast import Forecast, Standing
 from chandelier.scheduling.foresight import Expected
 from chandelier.scheduling.holds import Hold
+from chandelier.scheduling.quotas import Span
 from chandelier.store import Transaction
 from chandelier.tenancy import network
 from chandelier.tenancy.network import Level, Place, Spot
@@ -113,7 +114,7 @@ def explain(tx: Transaction, seen: Forecast, job: Job, known: Known) -> Explanat
         overall=None if expected is None or expected.overall is None else max(expected.overall, (ahead or 0) + 1),
         steps=tuple(step for level in range(_DEPTH) if (step := _step(tx, seen, bare, level, known)) is not None),
         hold=seen.held.get((job.device_id, job.project_id)),
-        estimate=_estimate(expected, seen.qualities.get(job.device_id), seen.at),
+        estimate=_estimate(expected, seen.qualities.get(job.device_id), seen.at, _reserved(tx, seen.at, job)),
     )
     return msgspec.structs.replace(found, lines=tuple(_lines(tx, seen, found)))
 
@@ -200,15 +201,35 @@ def _may_start(seen: Forecast, device_id: str, mine: Standing) -> bool:
     return False
 
 
-def _estimate(expected: Expected | None, quality: Quality | None, now: datetime) -> Estimate | None:
+def _reserved(tx: Transaction, now: datetime, job: Job) -> list[Span]:
+    """Return the times at which a job cannot start because its device is kept for others alone, the first first."""
+    return [
+        each.span
+        for each in reservations.list_(tx, device_id=job.device_id, since=now)
+        if each.mode == "dedicated" and job.project_id not in network.projects_below(tx, each.level, each.node_id)
+    ]
+
+
+def _free(moment: datetime, reserved: Iterable[Span]) -> datetime:
+    """Return a moment, or the end of what is reserved then."""
+    for begins, ends in reserved:
+        if begins <= moment < ends:
+            moment = ends
+    return moment
+
+
+def _estimate(
+    expected: Expected | None, quality: Quality | None, now: datetime, reserved: Sequence[Span]
+) -> Estimate | None:
     if expected is None or expected.start is None or expected.end is None:
         return None
-    start = max(now, datetime.fromtimestamp(expected.start, UTC))
+    start = _free(max(now, datetime.fromtimestamp(expected.start, UTC)), reserved)
     found = Estimate(start, start + timedelta(seconds=expected.end - expected.start))
     if quality is None:
         return found
     off = timedelta(seconds=quality.p90)
-    return msgspec.structs.replace(found, earliest=max(now, start - off), latest=start + off, quality=quality)
+    earliest = _free(max(now, start - off), reserved)
+    return msgspec.structs.replace(found, earliest=earliest, latest=start + off, quality=quality)
 
 
 def _lines(tx: Transaction, seen: Forecast, found: Explanation) -> list[str]:

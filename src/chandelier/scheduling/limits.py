@@ -13,7 +13,7 @@ from chandelier.jobs import counts
 from chandelier.jobs.records import Job
 from chandelier.store import Transaction
 from chandelier.tenancy import allowances, grants, network
-from chandelier.tenancy.allowances import Allowance
+from chandelier.tenancy.allowances import Allowance, Standing
 from chandelier.tenancy.network import Level, ProjectId
 
 
@@ -33,8 +33,24 @@ def beyond(tx: Transaction, job: Job, summary: tasks.Summary, estimate: float = 
     device = devices.get_by_id(tx, job.device_id)
     if device.max_job_seconds is not None and estimate > device.max_job_seconds:
         text = f"The job is expected to take {estimate:.3g} s; on {device.name} a job may take"
-        return tasks.Refused(8009, f"{text} {device.max_job_seconds:g} s. Split it into several.")
+        return tasks.Refused(8009, f"{text} {device.max_job_seconds:g} s. {_advice(device, device.max_job_seconds)}")
     return _beyond_pace(device, summary)
+
+
+def _advice(device: Device, most: float) -> str:
+    """Return what helps if a job may not take so long; of a device at a machine's pace each part has the overhead.
+
+    Args:
+        most: How long a job may take, s.
+    """
+    if device.pace != "real" or not device.overhead:
+        return "Split it into several."
+    overhead = f"Of each job {device.overhead:g} s are the device's overhead, however few its shots"
+    if device.overhead >= most:
+        return f"{overhead}: no job fits, so the operator must allow longer ones or lower the overhead."
+    return (
+        f"{overhead}: ask for fewer shots, or split it into several with shots of {most - device.overhead:.3g} s each."
+    )
 
 
 def _path(tx: Transaction, job: Job) -> str:
@@ -86,7 +102,7 @@ def barred(tx: Transaction) -> Sequence[Barred]:
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """Projects that have used the device time they may use.
+    """What some projects have used of the device time that they may use together.
 
     Attributes:
         used: What was used in the window, s, with what the jobs that run are expected to take.
@@ -98,8 +114,13 @@ class Spent(msgspec.Struct, frozen=True):
     used: float
     running: float
 
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing is left."""
+        return self.used >= self.allowance.seconds
+
     def holds(self, device: str, project: str) -> bool:
-        """Tell whether a project's jobs wait for it on a device."""
+        """Tell whether a project's jobs wait on a device if nothing is left."""
         return self.allowance.device_id in {allowances.ALL, device} and project in self.project_ids
 
 
@@ -118,11 +139,27 @@ def spent(tx: Transaction, now: datetime) -> Sequence[Spent]:
         here = _of_device(running, each.allowance.device_id)
         if each.used + sum(here.values()) < each.allowance.seconds:
             continue
-        projects = network.projects_below(tx, each.allowance.level, each.allowance.node_id)
-        mine = sum(seconds for project, seconds in here.items() if project in projects)
-        if each.used + mine >= each.allowance.seconds:
-            found.append(Spent(each.allowance, projects, each.used + mine, mine))
+        known = _spent(tx, each, here)
+        if known.is_all:
+            found.append(known)
     return found
+
+
+def spending(tx: Transaction, now: datetime) -> Sequence[Spent]:
+    """Return every limit of device time with what was used of it, whether or not anything is left."""
+    running = counts.seconds_running(tx)
+    return [_spent(tx, each, _of_device(running, each.allowance.device_id)) for each in allowances.standings(tx, now)]
+
+
+def _spent(tx: Transaction, standing: Standing, here: Mapping[str, float]) -> Spent:
+    """Return what was used of a limit.
+
+    Args:
+        here: What runs on its devices, by project, s.
+    """
+    projects = network.projects_below(tx, standing.allowance.level, standing.allowance.node_id)
+    mine = sum(seconds for project, seconds in here.items() if project in projects)
+    return Spent(standing.allowance, projects, standing.used + mine, mine)
 
 
 def _of_device(running: Mapping[tuple[str, str], float], device_id: str) -> dict[str, float]:

@@ -19,7 +19,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar, overload
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -46,6 +45,9 @@ _BATCH: Final = 64
 #: How often a write is tried again that waited for another that waited for it.
 _DEADLOCKS: Final = 5
 _CHANNEL: Final = "chandelier"
+#: By these codes PostgreSQL says that two transactions were in each other's way: `serialization_failure` and
+#: `deadlock_detected`.
+_CROSSED: Final = frozenset({"40001", "40P01"})
 _LOCK: Final = Prepared(sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger))))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -439,7 +441,7 @@ def _crossing() -> Iterator[None]:
     try:
         yield
     except sa.exc.OperationalError as failure:
-        if isinstance(failure.orig, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+        if getattr(failure.orig, "sqlstate", None) in _CROSSED:
             raise _Crossed from failure
         raise
 
@@ -490,6 +492,8 @@ class _PostgresWriter:
         return value
 
     def _listen(self) -> None:
+        import psycopg  # it takes long to load, and SQLite needs none of it
+
         url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         while not self._closed.is_set():
             try:

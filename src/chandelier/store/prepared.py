@@ -15,6 +15,9 @@ from sqlalchemy.sql import visitors
 
 Processor = Callable[[Any], Any]
 
+#: For LIMIT: PostgreSQL plans a statement anew each time if it is to expect any number of rows.
+ONE: Final[sa.ColumnElement[int]] = sa.literal_column("1", sa.Integer)
+
 
 class Rows:
     """What a statement returned: all rows, each a named tuple, and how many rows it concerned."""
@@ -66,8 +69,10 @@ class Prepared:
         Raises:
             sqlalchemy.exc.DBAPIError: As SQLAlchemy would raise it.
         """
-        several = () if values is None or isinstance(values, Mapping) else values
-        given: Mapping[str, Any] = several[0] if several else values or {}  # type: ignore[assignment]
+        several: Sequence[Mapping[str, Any]] = () if values is None or isinstance(values, Mapping) else values
+        single = values if isinstance(values, Mapping) else {}
+        given = dict(several[0] if several else single)
+        given |= {name: _padded(given[name]) for name in self._lists if name in given}
         form = self._form(connection.dialect, given)
         cursor = connection.connection.cursor()
         try:
@@ -116,8 +121,8 @@ class _Form:
         self._constants = {name: value for name, value in state.parameters.items() if name not in of_values}
         columns = getattr(statement, "exported_columns", None)
         self._columns: list[Any] = [] if columns is None else [each.type for each in columns.values()]
-        self._make: Callable[[Any], Any] | None = None
-        self._readers: list[tuple[int, Processor]] = []
+        #: How to make a row; set in one piece, since several threads may be the first.
+        self._reading: tuple[Callable[[Any], Any], list[tuple[int, Processor]]] | None = None
 
     def bound(self, values: Mapping[str, Any]) -> Any:
         """Return values as the driver takes them."""
@@ -133,10 +138,9 @@ class _Form:
 
     def rows(self, cursor: Any) -> list[Any]:
         """Return all that a cursor has, by the types of the columns."""
-        if self._make is None:
-            self._learn(cursor.description)
-        make, readers = self._make, self._readers
-        assert make is not None
+        if self._reading is None:
+            self._reading = self._learned(cursor.description)
+        make, readers = self._reading
         if not readers:
             return [make(row) for row in cursor.fetchall()]
         found = []
@@ -147,14 +151,23 @@ class _Form:
             found.append(make(read))
         return found
 
-    def _learn(self, description: Sequence[Sequence[Any]]) -> None:
+    def _learned(
+        self, description: Sequence[Sequence[Any]]
+    ) -> tuple[Callable[[Any], Any], list[tuple[int, Processor]]]:
+        readers = []
         for place, (type_, told) in enumerate(zip(self._columns, description, strict=True)):
             reader = type_.dialect_impl(self._dialect).result_processor(self._dialect, told[1])
             if reader is not None:
-                self._readers.append((place, reader))
-        self._make = _named(tuple(str(told[0]) for told in description))._make
+                readers.append((place, reader))
+        return _named(tuple(str(told[0]) for told in description))._make, readers
 
 
 @functools.cache
 def _named(names: tuple[str, ...]) -> Any:
     return collections.namedtuple("Row", names, rename=True)  # the names are known only now
+
+
+def _padded(values: Sequence[Any]) -> list[Any]:
+    """Return a list of a power of two, its last value repeated, so that lists of all lengths share a few texts."""
+    found = list(values)
+    return found + found[-1:] * ((1 << (len(found) - 1).bit_length()) - len(found)) if found else found

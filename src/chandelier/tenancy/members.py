@@ -223,6 +223,12 @@ def places_of(tx: Transaction, user_id: UserId) -> list[Place]:
     return [place for place in network.all_places(tx) if place.project.id in mine]
 
 
+def administered_by(tx: Transaction, user_id: UserId) -> list[Spot]:
+    """Return the hubs and groups that a user administers by a role there, each hub before its groups."""
+    mine = nodes_of(tx, user_id)
+    return sorted((spot for key, spot in _administered(tx).items() if key in mine), key=lambda spot: spot.path)
+
+
 def _account(tx: Transaction, address: str) -> User | None:
     """Return the account of an address; if there is none, none is made before this transaction has ended."""
     user = users.find_by_email(tx, address)

@@ -63,14 +63,18 @@ def bell() -> QuantumCircuit:
 
 
 def slow() -> QuantumCircuit:
-    """Return a circuit that is evolved shot by shot, at roughly 400 shots a second."""
+    """Return a circuit that is evolved shot by shot, at some hundred shots a second.
+
+    The measurements behind each layer and a gate of four qubits take every short cut away.
+    """
     qubits = 12
+    nothing = [[float(row == column) for column in range(16)] for row in range(16)]
     circuit = QuantumCircuit(qubits, qubits, name="slow")
-    for layer in range(4):
+    for _ in range(3):
         for qubit in range(qubits):
             circuit.rx(0.3 + 0.1 * qubit, qubit)
         for qubit in range(qubits - 1):
             circuit.cx(qubit, qubit + 1)
-        circuit.measure(layer, layer)
-    circuit.measure(range(qubits), range(qubits))
+        circuit.unitary(nothing, [0, 4, 8, 11])
+        circuit.measure(range(qubits), range(qubits))
     return circuit
