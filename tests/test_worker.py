@@ -280,7 +280,7 @@ def test_many_jobs_on_many_slots_all_end_once(town: Town, hire: Hire) -> None:
     ("validations", "runs", "state", "code"),
     [
         ((fakes.refuse(8001),), (), State.ERROR_VALIDATING_JOB, 8001),
-        ((fakes.overrun,), (), State.ERROR_VALIDATING_JOB, 8026),
+        ((fakes.overrun,), (), State.ERROR_VALIDATING_JOB, 8023),
         ((fakes.die(-signal.SIGXCPU),), (), State.ERROR_VALIDATING_JOB, 8026),
         ((fakes.die(),), (), State.ERROR_VALIDATING_JOB, 8024),
         ((fakes.garbage,), (), State.ERROR_VALIDATING_JOB, 8024),

@@ -492,7 +492,7 @@ class _PostgresWriter:
         return value
 
     def _listen(self) -> None:
-        import psycopg  # it takes long to load, and SQLite needs none of it
+        import psycopg  # noqa: PLC0415  # it takes long to load, and SQLite needs none of it
 
         url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         while not self._closed.is_set():
