@@ -174,15 +174,15 @@ def test_a_result_tells_how_long_the_machine_would_have_taken(bench: Bench) -> N
     assert fast["results"][0]["time_taken"] != paced["results"][0]["time_taken"]
 
 
-def test_endless_delays_can_be_told(bench: Bench) -> None:
-    """Their sum is infinite, which the answer cannot say."""
+def test_endless_delays_are_refused(bench: Bench) -> None:
+    """A number that JSON allows may still be no time that a qubit can wait."""
     delay = {"name": "delay", "qubits": [0], "params": [1e308], "unit": "s"}
     sent, device, _ = files(bench, program([gate("sx", [0]), delay, measure(0)], shots=1000), "ibmq_manila")
     reply = child.answer(tasks.encode(tasks.Validate("job", sent, device, LIMITS)), child.Kept())
-    assert isinstance(reply, tasks.Accepted)
+    assert isinstance(reply, tasks.Refused)
 
-    assert tasks.decode_reply(tasks.encode(reply)) == reply
-    assert reply.summary.device_seconds == 1e12
+    assert reply.code == 8004
+    assert "longer than a shot may be" in reply.message
 
 
 BAD: list[tuple[bytes | Json, int]] = [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from physics import Bench, counts, gate, measure, opened, p_value, program, sample, steps
+from physics import Bench, Json, counts, gate, measure, opened, p_value, program, sample, steps
 from qulacs import QuantumCircuit as Reference
 from qulacs import QuantumState
 from qulacs.gate import DenseMatrix
@@ -358,3 +358,40 @@ def test_bits_of_a_wide_comparison() -> None:
     )
 
     assert built.circuit.num_clbits == 2 + 3
+
+
+#: Noise that changes nothing, which only Aer computes.
+SILENT = {"errors": [{"type": "roerror", "operations": ["measure"], "probabilities": [[1.0, 0.0], [0.0, 1.0]]}]}
+ZERO = {"name": "bfunc", "mask": "0x1", "relation": "==", "val": "0x0"}
+
+
+@pytest.mark.parametrize("noise", [{}, {"noise_model": SILENT}])
+@pytest.mark.parametrize(
+    ("before", "word"),
+    [
+        ([ZERO | {"memory": [0]}], 0b01),
+        ([gate("x", [0]), ZERO | {"memory": [1]}], 0b10),
+        ([ZERO | {"memory": [0, 1], "register": [0]}], 0b11),
+        ([ZERO | {"register": [1]}, ZERO | {"memory": [0], "register": [0, 1], "conditional": 1}], 0b01),
+        ([{"name": "copy", "register_orig": 9, "register_copy": [0]}, ZERO | {"memory": [0]}], 0b01),
+        ([{"name": "copy", "register_orig": 9, "register_copy": [0]}, gate("x", [1]), measure(0, 1)], 0b10),
+        ([ZERO | {"memory": [0]}, gate("x", [1]), gate("measure", [1], memory=[1])], 0b11),
+    ],
+)
+def test_bits_that_are_computed_and_not_measured(
+    bench: Bench, before: list[Json], word: int, noise: dict[str, Json]
+) -> None:
+    """What a program computes of bits is in its counts, whatever is measured; values are read before any is written."""
+    found = counts(bench.run(program(before, memory_slots=2, **noise), SIMULATOR))
+
+    assert found == {word: 1000}
+
+
+def test_a_circuit_with_computed_bits_is_measured() -> None:
+    """Aer looks at the memory of circuits with a measurement only; theirs goes to a hidden bit."""
+    hidden = circuits.build(
+        steps(ZERO | {"memory": [0]}), slots=1, phase=0.0, native=methods.native(methods.STATEVECTOR)
+    )
+
+    assert hidden.circuit.count_ops()["measure"] == 1
+    assert hidden.circuit.num_clbits == 1 + 1 + 1

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import branching
 import numpy as np
@@ -293,3 +294,107 @@ def test_the_library_agrees_with_ours(seed: int) -> None:
     state = ideal.evolve(start_state, acts.acts, acts.size)
 
     assert np.abs(theirs - ideal.marginal(np.abs(state) ** 2, acts)).max() < 1e-12
+
+
+def test_many_pauli_operators_are_gates_on_one_qubit_each() -> None:
+    """However long their label is, no matrix of all its qubits is made, and it joins nothing."""
+    wide = [gate("ry", [index], 0.1 + index) for index in range(12)]
+    wide += [gate("pauli", range(12), "XYZI" * 3)] * 30
+    circuit = branching.reduced([*wide, measure(*range(12))])
+    acts = [acting.compiled(piece) for piece in circuit.pieces]
+
+    assert [len(piece.wires) for piece in circuit.pieces] == [1] * 12
+    assert [len(one.acts) for one in acts] == [1] * 12
+
+
+def test_pauli_operators_under_a_condition_on_their_own_qubit_are_exact() -> None:
+    """The bit that decides shows a qubit that the operators change."""
+    steps = [
+        gate("ry", [0], 0.7),
+        gate("ry", [1], 1.1),
+        gate("ry", [2], 0.4),
+        gate("measure", [0], memory=[0], register=[5]),
+        gate("pauli", [0, 1, 2], "YIX", conditional=5),
+        gate("pauli", [2, 0], "XX", conditional={"mask": "0x1", "val": "0x1"}),
+        gate("ry", [1], 0.3),
+        gate("measure", [0, 1, 2], memory=[1, 2, 3]),
+    ]
+
+    assert branching.distance(found(steps), branching.probabilities(steps, 3)) < EXACT
+
+
+@pytest.mark.parametrize("count", [6, 8])
+def test_large_matrices_are_foreseen(count: int) -> None:
+    """The memory of a matrix counts for each, and its time grows with its size."""
+    size = 2**count
+    matrix = gate("unitary", range(count), pairs(np.eye(size, dtype=np.complex128)))
+    spread = [gate("h", [index]) for index in range(count)]
+    once, thrice = (branching.reduced([matrix] * times + [*spread, measure(*range(count))]) for times in (1, 3))
+
+    assert ideal.memory(thrice) - ideal.memory(once) == 2 * 16 * size**2
+    assert ideal.seconds(thrice) - ideal.seconds(once) > 2e-7 * size**2
+
+
+def test_bits_show_what_was_measured_last() -> None:
+    """A slot that was written again no longer follows the qubit that it showed before."""
+    steps = [
+        gate("ry", [0], 0.7),
+        gate("ry", [1], 1.1),
+        gate("measure", [0, 1], memory=[0, 1], register=[0, 1]),
+        {"name": "bfunc", "mask": "0x3", "relation": "==", "val": "0x3", "register": 2},
+        {"name": "copy", "register_orig": 0, "register_copy": [3]},
+        gate("measure", [1], memory=[0], register=[0]),
+        gate("h", [0]),
+        gate("ry", [1], 0.5, conditional=2),
+        gate("ry", [0], 0.2, conditional=3),
+        gate("ry", [2], 0.9, conditional=0),
+        gate("measure", [0], memory=[2]),
+        gate("h", [0]),
+        gate("x", [2], conditional={"mask": "0x7", "val": "0x5"}),
+        gate("measure", [0, 1, 2], memory=[3, 4, 5]),
+    ]
+
+    assert branching.distance(found(steps), branching.probabilities(steps, 3)) < EXACT
+
+
+def test_a_bit_that_can_no_longer_be_1_stays_0() -> None:
+    """A register that showed a qubit and is then compared to the impossible reads 0, also once the qubit changes."""
+    steps = [
+        gate("h", [0]),
+        gate("measure", [0], memory=[0], register=[0]),
+        {"name": "bfunc", "mask": "0x2", "relation": "==", "val": "0x2", "register": 0},
+        gate("x", [0]),
+        gate("x", [1], conditional=0),
+        gate("measure", [0, 1], memory=[1, 2]),
+    ]
+
+    assert branching.distance(found(steps), {0b001: 0.5, 0b010: 0.5}) < EXACT
+
+
+class Counted(dict[int, int]):
+    """A memory that counts how often it is looked at, and is never listed."""
+
+    looks = 0
+
+    def __contains__(self, key: object) -> bool:
+        """Count."""
+        self.looks += 1
+        return super().__contains__(key)
+
+    def items(self) -> NoReturn:
+        """Refuse."""
+        raise AssertionError
+
+
+def test_a_condition_looks_at_its_own_bits_only() -> None:
+    """However many slots are in use, a condition costs a look for each bit of its mask."""
+    flow = reduction._Flow()
+    flow.memory = Counted()
+    for slot in range(500):
+        (step,) = physics.steps(gate("measure", [slot % 10], memory=[slot]))
+        flow.follow(step)
+    (step,) = physics.steps(gate("x", [1], conditional={"mask": "0x5", "val": "0x0"}))
+    for _ in range(20):
+        flow.follow(step)
+
+    assert flow.memory.looks == 2 * 20

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Points at level 1 are told apart with the published errors, and what is misread is misread as often as asked."""
 
+import tracemalloc
+
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from physics import Bench, Json, counts, gate, measure, p_value, program, sample, steps, target
+from physics import Bench, Json, counts, gate, measure, p_value, program, sample, steps, target, ways
 from scipy.stats import norm
 
 from chandelier import errors
 from chandelier.engines import readout
 from chandelier.engines import target as targets
+from chandelier.formats import tasks
 
 MANILA = target("ibmq_manila")
 DEVICES = ["ibmq_armonk", "ibmq_manila", "ibm_lagos", "ibm_hanoi", "ibm_sherbrooke", "ibm_kingston"]
@@ -154,8 +157,9 @@ def test_a_program_of_a_client_at_level_1(bench: Bench) -> None:
 
 def test_points_that_would_not_fit_are_refused(bench: Bench) -> None:
     """A result too large is foreseen, not found out."""
+    limits = tasks.Limits(memory_bytes=2 << 30, cpu_seconds=60.0, result_bytes=5 << 20)
     reply = bench.reply(
-        program(FLIP, shots=100_000, meas_level=1, meas_return="single", memory_slots=5000), "ibmq_manila"
+        program(FLIP, shots=2000, meas_level=1, meas_return="single", memory_slots=500), "ibmq_manila", limits
     )
 
     assert reply.code == 8025  # type: ignore[union-attr]
@@ -245,3 +249,40 @@ def test_the_points_are_json() -> None:
     assert msgspec.json.decode(msgspec.json.encode(found)) == found
     assert len(found) == 2
     assert len(found[0][0]) == 2
+
+
+def test_averages_take_no_memory_for_each_shot_and_slot() -> None:
+    """Of thousands of slots only those that are measured cost anything."""
+    words = [0, 1] * 1000
+    tracemalloc.start()
+    found = readout.kerneled(np.random.default_rng(1), words, steps(measure(0)), MANILA, slots=10_000, average=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert np.shape(found) == (10_000, 2)
+    assert np.count_nonzero(found) == 2
+    assert peak < 4 << 20
+
+
+def test_averages_are_those_of_the_single_points() -> None:
+    """A seed gives the same shots, whether they are averaged or not."""
+    words = [0, 1, 3, 2] * 10
+    each, mean = (
+        readout.kerneled(
+            np.random.default_rng(1), words, steps(measure(0), measure(1)), MANILA, slots=3, average=average
+        )
+        for average in (False, True)
+    )
+
+    assert np.mean(each, axis=0) == pytest.approx(np.array(mean), abs=0.1)
+
+
+def test_points_that_would_fill_the_memory_are_refused(bench: Bench) -> None:
+    """Points take more memory than what they leave in the result, and that is foreseen too; averages take none."""
+    wanted = {"shots": 20_000, "meas_level": 1, "memory_slots": 1200}
+    reply = bench.reply(program(FLIP, meas_return="single", **wanted), "ibmq_manila")
+    (way,) = ways(program(FLIP, meas_return="avg", **wanted), MANILA)
+
+    assert reply.code == 8008  # type: ignore[union-attr]
+    assert "averages" in reply.message  # type: ignore[union-attr]
+    assert way.plan.memory_bytes < 100 << 20

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from physics import gate, measure, steps, target
 
+from chandelier import errors
 from chandelier.engines import schedule
 
 MANILA = target("ibmq_manila")
@@ -116,3 +117,30 @@ def test_the_order_of_the_program_is_kept() -> None:
     order, _, _ = timed(*program)
 
     assert [name for name, _ in order if name != "delay"] == ["x", "sx", "rz", "cx", "x"]
+
+
+def test_a_barrier_without_qubits_holds_what_is_not_used_after_it() -> None:
+    """What stands before it is over when what stands behind it begins."""
+    _, waits, duration = timed(gate("x", [0]), {"name": "barrier"}, measure(1))
+
+    assert waits == {}
+    assert duration == pytest.approx(READOUT + X)
+
+
+def test_delays_add_up_to_a_day_at_most() -> None:
+    """Each may be as long as a shot; together they may not be longer."""
+    half = gate("delay", [0], schedule.LONGEST / 2, unit="s")
+    assert timed(half, half)[2] == schedule.LONGEST
+    with pytest.raises(errors.ProgramRefused) as refusal:
+        timed(half, half, gate("x", [0]))
+
+    assert refusal.value.code == 8004
+
+
+def test_a_delay_is_waited_whatever_its_condition() -> None:
+    """The branch that is not taken takes as long."""
+    _, waits, _ = timed(
+        gate("measure", [1], memory=[1], register=[1]), gate("delay", [0], 1, unit="us", conditional=1), measure(0)
+    )
+
+    assert waits == {0: pytest.approx(1e-6)}

@@ -8,7 +8,8 @@ import pytest
 from physics import Json, gate, measure, opened, program, sample, target
 
 from chandelier import errors
-from chandelier.engines import validation
+from chandelier.engines import programs, validation
+from chandelier.formats import qobj
 
 X = gate("x", [0])
 DEVICES = {
@@ -54,6 +55,9 @@ REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_manila", 8004, ["no qubits"], program([gate("reset", [])])),
     ("ibmq_manila", 8004, ["duration"], program([gate("delay", [0], -1)])),
     ("ibmq_manila", 8004, ["duration"], program([gate("delay", [0], "long")])),
+    ("ibmq_manila", 8004, ["longer", "86400 s"], program([gate("delay", [0], 1e305, unit="s")])),
+    ("ibmq_manila", 8004, ["longer"], program([gate("delay", [0], 10**400)])),
+    ("ibmq_qasm_simulator", 8004, ["longer"], program([gate("delay", [0], 1e305)])),
     ("ibmq_manila", 8004, ["'weeks'"], program([gate("delay", [0], 1, unit="weeks")])),
     ("ibmq_manila", 8005, ["qubits 0 to 4", "no qubit 5"], program([gate("x", [5])])),
     ("ibmq_manila", 8005, ["same qubit twice"], program([gate("cx", [1, 1])])),
@@ -94,6 +98,13 @@ REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_qasm_simulator", 8004, ["trace preserving"], program([gate("superop", [0], [[2, 0, 0, 0]] * 4)])),
     ("ibmq_qasm_simulator", 8004, ["fit"], program([gate("multiplexer", [0, 1], [[1, 0], [0, 1]])])),
     ("ibmq_qasm_simulator", 8004, ["Pauli"], program([gate("pauli", [0], "XX")])),
+    ("ibmq_qasm_simulator", 8004, ["Pauli"], program([gate("save_expval", [0], ["Z", [True, 0]])])),
+    ("ibmq_qasm_simulator", 8004, ["dimensions"], program([gate("initialize", [0, 1], True)])),
+    ("ibmq_qasm_simulator", 8004, ["dimensions"], program([gate("initialize", [0], True, False)])),
+    ("ibmq_qasm_simulator", 8004, ["dimensions"], program([gate("set_statevector", [0], [[True, 0], 0])])),
+    ("ibmq_qasm_simulator", 8004, ["dimensions"], program([gate("unitary", [0], [["1", "0"], ["0", "1"]])])),
+    ("ibmq_qasm_simulator", 8004, ["dimensions"], program([gate("diagonal", [0], 10**400, 1)])),
+    ("ibmq_qasm_simulator", 8004, ["finite"], program([gate("rx", [0], 10**400)])),
     ("ibmq_qasm_simulator", 8004, ["Pauli"], program([gate("save_expval", [0], ["Q", [1, 0]])])),
     ("ibmq_qasm_simulator", 8004, ["states"], program([gate("save_amplitudes", [0], 7)])),
     ("ibmq_qasm_simulator", 8004, ["density matrix"], program([gate("set_density_matrix", [0], [[1, 0], [0, 1]])])),
@@ -261,3 +272,22 @@ def test_a_transpiled_program_of_a_client() -> None:
 
 def _tee() -> dict[str, Any]:
     return {"instructions": [gate("cx", [1, 3])]}
+
+
+@pytest.mark.parametrize("name", ["snapshot", "set_statevector"])
+def test_all_qubits_in_use_are_found_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many instructions mean all of them, the circuit is not gone through for each."""
+    calls = []
+    found = programs.active
+
+    def counted(steps: Sequence[qobj.Instruction]) -> set[int]:
+        calls.append(len(steps))
+        return found(steps)
+
+    monkeypatch.setattr(programs, "active", counted)
+    many = [gate(name, [0], 1, 0) for _ in range(20)]
+    if name == "snapshot":
+        many = [gate(name, [0], label=str(index), snapshot_type="statevector") for index in range(20)]
+    validation.check(opened(program([X, *many])), DEVICES["simulator_statevector"])
+
+    assert len(calls) == 1

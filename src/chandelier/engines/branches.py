@@ -18,6 +18,39 @@ from chandelier.engines import blocks, contraction, frontier, superops, weaving
 Bits = NDArray[np.uint8]
 
 
+class Record:
+    """The values of all branches. A branch keeps its column for good, so that only new ones are written.
+
+    Attributes:
+        bits: uint8, shape (values at once, branches at most).
+        rows: For each value that is known its row.
+    """
+
+    def __init__(self, values: int, branches: int) -> None:
+        self.bits: Bits = np.zeros((values, branches), dtype=np.uint8)
+        self.rows: dict[int, int] = {}
+        self._free = list(range(values))
+
+    def of(self, value: int, count: int) -> Bits:
+        """A value in each of the branches, of which there are so many."""
+        return self.bits[self.rows[value], :count]
+
+    def split(self, parents: NDArray[np.int64], count: int) -> None:
+        """Give new branches, beyond so many, all that is known in their parents."""
+        if len(parents) and self.rows:
+            rows = np.array(list(self.rows.values()))
+            self.bits[rows, count : count + len(parents)] = self.bits[rows[:, None], parents]
+
+    def write(self, value: int, bits: NDArray[np.integer]) -> None:
+        """Note a value that was not known."""
+        self.rows[value] = self._free.pop()
+        self.bits[self.rows[value], : len(bits)] = bits
+
+    def forget(self, values: Sequence[int]) -> None:
+        """Drop values."""
+        self._free += [self.rows.pop(value) for value in values]
+
+
 @dataclasses.dataclass(frozen=True)
 class Branches:
     """The branches of an experiment.
@@ -26,13 +59,13 @@ class Branches:
         entries: float64, shape (4**wires, branches): Pauli coefficients of the qubits in the state.
         wires: These, the first most significant.
         numbers: int64, shape (branches,): shots.
-        bits: For each value that is known uint8, shape (branches,).
+        record: The values that are known.
     """
 
     entries: superops.Floats
     wires: blocks.Labels
     numbers: NDArray[np.int64]
-    bits: dict[int, Bits]
+    record: Record
 
 
 def drawn(order: frontier.Order, kept: superops.Kept, rng: np.random.Generator, shots: int) -> Branches:
@@ -47,7 +80,8 @@ def drawn(order: frontier.Order, kept: superops.Kept, rng: np.random.Generator, 
     state, first = contraction.empty(), order.branching or 0
     for move in order.moves[:first]:
         state = contraction.advanced(state, order.woven, move, kept)
-    one = Branches(state.entries.reshape(-1, 1), state.labels, np.array([shots]), {})
+    record = Record(order.known, shots)
+    one = Branches(state.entries.reshape(-1, 1), state.labels, np.array([shots]), record)
     branches = _divided(one, rng)
     for move in order.moves[first:]:
         branches = _advanced(branches, order.woven, move, kept, rng)
@@ -67,7 +101,7 @@ def memory(branches: Branches, slots: Sequence[tuple[int, int]]) -> Bits:
     width = 1 + max((slot for slot, _ in slots), default=0)
     shown = np.zeros((len(branches.numbers), width), dtype=np.uint8)
     for slot, value in slots:
-        shown[:, slot] = branches.bits[value]
+        shown[:, slot] = branches.record.of(value, len(branches.numbers))
     return shown
 
 
@@ -76,7 +110,7 @@ def _advanced(
 ) -> Branches:
     block = woven.blocks[move.block]
     if block.kind == "reckon":
-        branches = _reckoned(branches, block)
+        _reckon(branches, block)
     else:
         matrices, taken, given = blocks.make(woven, move, kept)
         rest = [wire for wire in branches.wires if wire not in taken]
@@ -84,15 +118,13 @@ def _advanced(
         if block.kind == "choose":
             shaped = entries.reshape(4 ** len(taken), -1, len(branches.numbers))
             either = [np.tensordot(matrix, shaped, axes=1) for matrix in matrices]
-            entries = np.where(branches.bits[block.reads[0]], either[1], either[0])
+            entries = np.where(branches.record.of(block.reads[0], len(branches.numbers)), either[1], either[0])
         else:
             entries = np.dot(matrices[0], entries)
         entries = entries.reshape(-1, len(branches.numbers))
         branches = _divided(dataclasses.replace(branches, entries=entries, wires=given + rest), rng)
-    if not move.dropped:
-        return branches
-    bits = {value: bits for value, bits in branches.bits.items() if value not in move.dropped}
-    return dataclasses.replace(branches, bits=bits)
+    branches.record.forget(move.dropped)
+    return branches
 
 
 def _arranged(branches: Branches, wires: blocks.Labels) -> superops.Floats:
@@ -117,17 +149,20 @@ def _divided(branches: Branches, rng: np.random.Generator) -> Branches:
     chances = np.maximum(entries[:, 0, :], 0.0)  # the coefficient of the identity is the trace
     numbers = rng.multinomial(branches.numbers, (chances / chances.sum(axis=0)).T)
     origin, outcome = np.nonzero(numbers)
-    bits = {value: known[origin] for value, known in branches.bits.items()}
+    if len(origin) > count:  # the first outcome of each branch stays in its place
+        new = np.diff(origin, prepend=-1) == 0
+        origin, outcome = (np.concatenate([part[~new], part[new]]) for part in (origin, outcome))
+        branches.record.split(origin[count:], count)
     for place, value in enumerate(values):
-        bits[value] = (outcome >> (len(values) - 1 - place) & 1).astype(np.uint8)
+        branches.record.write(value, outcome >> (len(values) - 1 - place) & 1)
     kept = np.ascontiguousarray(entries[outcome, :, origin].T)
     kept /= kept[0]
-    return Branches(kept, wires, numbers[origin, outcome], bits)
+    return Branches(kept, wires, numbers[origin, outcome], branches.record)
 
 
-def _reckoned(branches: Branches, block: weaving.Block) -> Branches:
-    index = np.zeros(len(branches.numbers), dtype=np.int64)
+def _reckon(branches: Branches, block: weaving.Block) -> None:
+    count = len(branches.numbers)
+    index = np.zeros(count, dtype=np.int64)
     for value in block.reads:
-        index = index << 1 | branches.bits[value]
-    made = np.array(block.truth, dtype=np.uint8)[index]
-    return dataclasses.replace(branches, bits={**branches.bits, (block.writes or 0): made})
+        index = index << 1 | branches.record.of(value, count)
+    branches.record.write(block.writes or 0, np.array(block.truth, dtype=np.uint8)[index])

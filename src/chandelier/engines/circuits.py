@@ -100,7 +100,9 @@ def build(
     memory = [Clbit() for _ in range(slots)]
     registers = {slot: Clbit() for slot in sorted(_registers(instructions))}
     scratch = Clbit()
-    needs_scratch = any(
+    writes = any(step.name in {"measure", "bfunc"} and qobj.slots(step.memory) for step in instructions)
+    unmeasured = writes and all(step.name != "measure" for step in instructions)
+    needs_scratch = unmeasured or any(
         isinstance(step.conditional, qobj.Condition) or (step.name == "measure" and not qobj.slots(step.memory))
         for step in instructions
     )
@@ -111,7 +113,8 @@ def build(
     wires = _Wires(circuit, qubits, memory, registers, scratch, native, idle, noisy, hidden)
     for step in instructions:
         _append(wires, step)
-    writes = any(step.name in {"measure", "bfunc"} and qobj.slots(step.memory) for step in instructions)
+    if unmeasured:  # Aer does not look at the memory of a circuit without measurements
+        circuit.append(Measure(), [circuit.qubits[0]], [scratch], copy=False)
     return Circuit(circuit, slots, writes)
 
 
@@ -219,12 +222,15 @@ def _compute(wires: _Wires, step: qobj.Instruction) -> None:
         value = comparison(step.relation or "==", mask, compared, lambda place: wires.registers[place])
         bits = [wires.registers[slot] for slot in qobj.slots(step.register)]
         bits += [wires.memory[slot] for slot in qobj.slots(step.memory)]
+    # What is read may be among what is written: the value is found once, and the condition changes last.
+    bits.sort(key=lambda bit: bit is condition)
     for bit in bits:
         if condition is None:
             wires.circuit.store(bit, value)
-            continue
-        kept = expr.logic_and(expr.logic_not(condition), bit)
-        wires.circuit.store(bit, expr.logic_or(expr.logic_and(condition, value), kept))
+        else:
+            kept = expr.logic_and(expr.logic_not(condition), bit)
+            wires.circuit.store(bit, expr.logic_or(expr.logic_and(condition, value), kept))
+        value = expr.lift(bits[0])
 
 
 def _condition(wires: _Wires, step: qobj.Instruction) -> Clbit | None:

@@ -176,8 +176,6 @@ def _lines(circuit: reduction.Reduced, place: Mapping[int, int]) -> list[str]:
             lines.append(_line(_CONTROLLED[step.name], [place[wire], *places]))
             if not bit:  # done where the bit is 1, and once more everywhere
                 lines.append(_line(step.name.upper(), places))
-        elif step.name == "pauli":
-            lines += [_line(letter, [where]) for letter, where in zip(reversed(step.params[0]), places, strict=True)]
         elif step.name in _ROTATIONS:
             lines.append(_line(_rotation(step) or "", places))
         elif step.name in NAMES:

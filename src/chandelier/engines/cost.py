@@ -228,6 +228,22 @@ def plan(case: Profile, method: str, limits: tasks.Limits, offers: Sequence[Plan
     return best
 
 
+def holding(chosen: Plan, size: int, limits: tasks.Limits) -> Plan:
+    """Add what an experiment holds beside its state, bytes, to a plan.
+
+    Raises:
+        errors.ProgramRefused: Code 8008: it does not fit.
+    """
+    whole = chosen.memory_bytes + size
+    if whole > limits.memory_bytes:
+        raise errors.ProgramRefused(
+            f"Its points take {readable(size)} of memory beside its state; a job may use "
+            f"{readable(limits.memory_bytes)}. Ask for averages, or for fewer shots or memory slots.",
+            8008,
+        )
+    return dataclasses.replace(chosen, memory_bytes=whole)
+
+
 def result_bytes(case: Profile, *, memory: bool) -> float:
     """The least that the result of an experiment takes, bytes.
 

@@ -7,40 +7,30 @@ more possible outcomes than shots, they are drawn on the way.
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from chandelier.engines import aer, branches, contraction, frontier, routes, sampling, superops
 from chandelier.engines import target as targets
-from chandelier.formats import results, tasks
+from chandelier.formats import results
 
 _SEED_RANGE: Final = 1 << 31
 
 
-def run(ways: Sequence[routes.Route], target: targets.Target, _limits: tasks.Limits) -> list[aer.Outcome]:
-    """Run experiments whose plan is this path.
+def runner(target: targets.Target) -> Callable[[routes.Route], aer.Outcome]:
+    """What runs an experiment whose plan is this path.
 
     Args:
-        ways: One for each experiment.
         target: The device.
-
-    Returns:
-        One outcome for each experiment, in their order.
     """
     kept = superops.of_device(target)
-    return [_run(way, kept) for way in ways]
+    noise = "ideal" if target.simulator else "superop"
+    return lambda way: _outcome(way, kept, noise)
 
 
-def _run(way: routes.Route, kept: superops.Kept) -> aer.Outcome:
-    try:
-        return _outcome(way, kept)
-    except Exception as error:  # noqa: BLE001 -- whatever one experiment does, the others go on
-        return aer.failure(way, *aer.reason(error))
-
-
-def _outcome(way: routes.Route, kept: superops.Kept) -> aer.Outcome:
+def _outcome(way: routes.Route, kept: superops.Kept, noise: str) -> aer.Outcome:
     started = time.perf_counter()
     experiment, order = way.experiment, way.order
     if order is None:
@@ -63,7 +53,7 @@ def _outcome(way: routes.Route, kept: superops.Kept) -> aer.Outcome:
             metadata={
                 "method": way.plan.method,
                 "active_qubits": len(set(order.woven.qubits)),
-                "noise": "superop",
+                "noise": noise,
                 "sampled": True,
             },
         )

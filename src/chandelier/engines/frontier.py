@@ -7,14 +7,18 @@ or traced out. What no measurement depends on is left out. So the state of a lon
 the outcomes so far.
 """
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from chandelier.engines import schedule, weaving
+from chandelier.engines import gates, weaving
+from chandelier.formats import qobj
 
 #: Largest state that is thought of, as the exponent of 2 of its entries.
 MAX_SIZE: Final = 34
+#: Most blocks that are looked at for an order.
+MAX_STEPS: Final = 1_000_000
 
 #: Measured times of a block whatever its size, of a gate in it, to move one entry, and to multiply one by a number, s.
 BLOCK: Final = 18e-6
@@ -22,8 +26,22 @@ GATE: Final = 2e-6
 MOVE: Final = 2.5e-9
 MULTIPLY: Final = 0.12e-9
 #: Time to divide the shots of one branch, and more to move an entry of branches, s.
-DIVIDE: Final = 0.8e-6
+DIVIDE: Final = 0.3e-6
 SCATTER: Final = 8e-9
+#: Time to note one outcome of one branch, and to write it at the end, s.
+RECORD: Final = 20e-9
+
+#: Time to make the matrix of a gate on 1, 2 and 3 qubits, of one that is given by numbers, and of one whose controls
+#: are added one by one, s. Gates on 1 and 2 qubits without parameters are made once for a device, and not counted.
+MAKE: Final = (60e-6, 90e-6, 0.3e-3)
+MAKE_NUMERIC: Final = (0.2e-3, 0.25e-3, 0.6e-3)
+MAKE_CONTROLLED: Final = 3.5e-3
+_SLOW: Final = frozenset({"cu2", "mcr", "mcrx", "mcry", "mcrz", "mcu", "mcu2", "mcu3"})
+_CHEAP: Final = frozenset({"delay", "p", "reset", "rz", "u1"})
+#: Matrices are kept up to this size in all, bytes; a gate that comes again is then not made again.
+KEPT_BYTES: Final = 16 << 20
+#: What a matrix takes with its key beyond its numbers, bytes.
+KEY_BYTES: Final = 400
 
 #: Outcomes are drawn on the way once there are so many possible ones, and so many times more than shots.
 ENOUGH: Final = 4096
@@ -58,6 +76,7 @@ class Order(NamedTuple):
         entries: Most numbers that are in memory at once.
         values: Values that are left at the end, ascending.
         branching: The move from which on outcomes are drawn; None where all probabilities are computed.
+        known: Most values that are known at once.
     """
 
     woven: weaving.Woven
@@ -66,6 +85,7 @@ class Order(NamedTuple):
     entries: float
     values: tuple[int, ...]
     branching: int | None
+    known: int
 
 
 def order(woven: weaving.Woven, shots: int) -> Order | None:
@@ -76,48 +96,105 @@ def order(woven: weaving.Woven, shots: int) -> Order | None:
         shots: Repetitions; where far more outcomes are possible, they are drawn on the way.
 
     Returns:
-        None if the state would be larger than any memory.
+        None if the state would be larger than any memory, or the order takes too long to find.
     """
-    before, touched = _ancestors(woven)
     wanted = tuple(sorted(set(woven.memory.values())))
-    sequence: list[int] = []
-    left = list(wanted)
-    entered = finished = 0
-    while left:
-        best = min(
-            left,
-            key=lambda value: (
-                (touched[woven.makers[value]] & ~entered).bit_count(),
-                (before[woven.makers[value]] & ~finished).bit_count(),
-            ),
-        )
-        maker = woven.makers[best]
-        sequence += schedule.bits(before[maker] & ~finished)
-        finished |= before[maker]
-        entered |= touched[maker]
-        left.remove(best)
-    return _priced(woven, _moves(woven, sequence, wanted), wanted, shots)
+    sequence = _Search(woven, wanted).sequence()
+    return None if sequence is None else _priced(woven, _moves(woven, sequence, wanted), wanted, shots)
 
 
-def _ancestors(woven: weaving.Woven) -> tuple[list[int], list[int]]:
-    """For each block the blocks that it needs, with itself, and the wires that these touch, as bit masks."""
-    before: list[int] = []
-    touched: list[int] = []
+class _Search:
+    """Finds the order of the values.
+
+    Only those are compared that need no other value before; of each it is counted what it still needs, and a count
+    changes only when a block that it needs has been placed.
+
+    Attributes:
+        steps: Blocks that were looked at.
+    """
+
+    def __init__(self, woven: weaving.Woven, wanted: Sequence[int]) -> None:
+        self.woven = woven
+        self.needs, self.fresh = _direct(woven)
+        self.rank: dict[int, int] = {}  # of each block that makes a wanted value, the first of these
+        for value in wanted:
+            self.rank.setdefault(woven.makers[value], value)
+        self.placed = [False] * len(woven.blocks)
+        self.waiting: dict[int, list[int]] = {}  # for a block, makers that need it and another value
+        self.compared: dict[int, list[int]] = {}  # for a block, makers that need it and are compared
+        self.counts: dict[int, tuple[int, int]] = {}  # for a maker, the new qubits and the blocks that it needs
+        self.heap: list[tuple[int, int, int, int]] = []
+        self.steps = 0
+
+    def sequence(self) -> list[int] | None:
+        """The blocks in their order; None if that takes too long to find."""
+        for maker in self.rank:
+            self._compare(maker)
+        found: list[int] = []
+        while self.heap and self.steps <= MAX_STEPS:
+            new, blocks, _, maker = heapq.heappop(self.heap)
+            if self.placed[maker] or self.counts[maker] != (new, blocks):
+                continue
+            ready = sorted(self._missing(maker)[0])
+            found += ready
+            self._place(ready)
+        return None if self.steps > MAX_STEPS else found
+
+    def _missing(self, maker: int) -> tuple[list[int], int | None]:
+        """The blocks that a maker needs, with itself; and one of them that makes a wanted value before it."""
+        seen, stack = {maker}, [maker]
+        while stack:
+            for block in self.needs[stack.pop()]:
+                if not self.placed[block] and block not in seen:
+                    if block in self.rank:
+                        self.steps += len(seen)
+                        return [], block
+                    seen.add(block)
+                    stack.append(block)
+        self.steps += len(seen)
+        return list(seen), None
+
+    def _compare(self, maker: int) -> None:
+        if self.steps > MAX_STEPS or self.placed[maker]:
+            return
+        missing, before = self._missing(maker)
+        if before is not None:
+            self.waiting.setdefault(before, []).append(maker)
+            return
+        for block in missing:
+            self.compared.setdefault(block, []).append(maker)
+        self._count(maker, sum(self.fresh[block] for block in missing), len(missing))
+
+    def _count(self, maker: int, new: int, blocks: int) -> None:
+        self.counts[maker] = new, blocks
+        heapq.heappush(self.heap, (new, blocks, self.rank[maker], maker))
+
+    def _place(self, ready: Sequence[int]) -> None:
+        changes: dict[int, tuple[int, int]] = {}
+        for block in ready:
+            self.placed[block] = True
+            for maker in self.compared.pop(block, ()):
+                new, blocks = changes.get(maker, (0, 0))
+                changes[maker] = new + self.fresh[block], blocks + 1
+        for maker, (new, blocks) in changes.items():
+            if not self.placed[maker]:
+                self._count(maker, self.counts[maker][0] - new, self.counts[maker][1] - blocks)
+        for block in ready:
+            for maker in self.waiting.pop(block, ()):
+                self._compare(maker)
+
+
+def _direct(woven: weaving.Woven) -> tuple[list[list[int]], list[int]]:
+    """For each block those that it follows at once, and on how many wires it is the first."""
+    needs: list[list[int]] = []
+    fresh: list[int] = []
     last: dict[int, int] = {}
     for number, block in enumerate(woven.blocks):
-        blocks, wires = 1 << number, 0
-        for wire in block.wires:
-            wires |= 1 << wire
-            if wire in last:
-                blocks |= before[last[wire]]
-                wires |= touched[last[wire]]
-            last[wire] = number
-        for value in block.reads:
-            blocks |= before[woven.makers[value]]
-            wires |= touched[woven.makers[value]]
-        before.append(blocks)
-        touched.append(wires)
-    return before, touched
+        needs.append([last[wire] for wire in block.wires if wire in last])
+        needs[-1] += [woven.makers[value] for value in block.reads]
+        fresh.append(sum(wire not in last for wire in block.wires))
+        last.update(dict.fromkeys(block.wires, number))
+    return needs, fresh
 
 
 def _moves(woven: weaving.Woven, sequence: Sequence[int], wanted: Sequence[int]) -> list[Move]:
@@ -149,7 +226,7 @@ def _moves(woven: weaving.Woven, sequence: Sequence[int], wanted: Sequence[int])
 
 def _priced(woven: weaving.Woven, moves: list[Move], wanted: tuple[int, ...], shots: int) -> Order | None:
     """Predict what an order costs; None if the state would be larger than any memory."""
-    qubits = values = 0
+    qubits = values = widest = 0
     seconds, most, shot_bits = 0.0, 1.0, math.log2(shots)
     branching: int | None = None
     for at, move in enumerate(moves):
@@ -165,9 +242,44 @@ def _priced(woven: weaving.Woven, moves: list[Move], wanted: tuple[int, ...], sh
         if max(before, after) > MAX_SIZE:
             return None
         size = 2.0**before + 2.0**after
-        seconds += BLOCK + GATE * len(block.parts) + MULTIPLY * 2.0 ** (before + rows) + MOVE * size
+        parts = len(block.parts) + sum(len(woven.tails[block.wires[place]]) for place in move.measured)
+        seconds += BLOCK + GATE * parts + MULTIPLY * 2.0 ** (before + rows) + MOVE * size
         if branching is not None:
             seconds += DIVIDE * 2.0**known + SCATTER * size
         most = max(most, size + 2.0**before)
+        widest = max(widest, values + made)
         values += made - len(move.dropped)
-    return Order(woven, moves, seconds, most, wanted, branching)
+    spent, kept = _making(woven, moves)
+    seconds += spent + (RECORD * shots * widest if branching is not None else 0.0)
+    most += kept / 8 + (shots * (widest + len(wanted)) / 8 if branching is not None else 0.0)
+    return Order(woven, moves, seconds, most, wanted, branching, widest)
+
+
+def _making(woven: weaving.Woven, moves: Sequence[Move]) -> tuple[float, float]:
+    """Predict the time to make the matrices of gates, s, and the memory that they take, bytes."""
+    each = once = numeric = size = 0.0
+    seen: set[tuple[object, ...]] = set()
+    for step in _steps(woven, moves):
+        qubits, params = len(step.qubits or ()), step.params
+        if qubits < weaving.MAX_GATE_QUBITS and not params:
+            continue
+        if step.name not in gates.SHAPES:
+            numeric += MAKE_NUMERIC[qubits - 1]
+            continue
+        price = MAKE_CONTROLLED if step.name in _SLOW else MAKE[qubits - 1]
+        each += price
+        key = (step.name, step.qubits, *(params or ()))
+        if key not in seen:
+            seen.add(key)
+            once += price
+            size += 8 * 16**qubits + KEY_BYTES
+    return numeric + (each if size > KEPT_BYTES else once), min(size, KEPT_BYTES)
+
+
+def _steps(woven: weaving.Woven, moves: Sequence[Move]) -> Iterator[qobj.Instruction]:
+    """The instructions that are computed, delays and turns that cost nothing aside."""
+    for move in moves:
+        block = woven.blocks[move.block]
+        yield from (step for _, step in block.parts if step.name not in _CHEAP)
+        for place in move.measured:
+            yield from (step for step in woven.tails[block.wires[place]] if step.name not in _CHEAP)

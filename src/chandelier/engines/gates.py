@@ -6,7 +6,7 @@ Angles are radians. A gate's first qubit is the least significant of its matrix,
 Source: legacy API reference, sections 9.5 and 12.2.
 """
 
-import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -227,4 +227,4 @@ def _controlled_u(theta: float, phi: float, lam: float, gamma: float, controls: 
 
 
 def _real(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -24,7 +24,7 @@ MAX_LIBRARY_WIRES: Final = 32
 MAX_JOINT: Final = 1 << 12
 
 #: Instructions that a circuit may contain.
-KNOWN: Final = unitaries.KNOWN | {"initialize", "measure", "reset", "barrier", "delay", "bfunc", "copy"}
+KNOWN: Final = unitaries.KNOWN | {"pauli", "initialize", "measure", "reset", "barrier", "delay", "bfunc", "copy"}
 
 #: Measured times of a circuit, of an instruction, and to touch one amplitude with a gate, of ours and of the
 #: library, and to look at one at the end, s.
@@ -33,6 +33,10 @@ READ: Final = 7e-6
 TOUCH: Final = 6e-9
 TOUCH_LIBRARY: Final = 1e-9
 LOOK: Final = 15e-9
+#: The same to read an entry of a matrix, to multiply two when it is checked, and to multiply an amplitude by one, s.
+ENTRY: Final = 0.8e-6
+CHECK: Final = 0.6e-9
+MIX: Final = 0.6e-9
 
 Table = NDArray[np.intp]
 
@@ -58,14 +62,23 @@ def seconds(circuit: reduction.Reduced) -> float:
     """Predict the time for a circuit's probabilities, s."""
     spent = START
     for piece in circuit.pieces:
-        touch = TOUCH_LIBRARY if _with_library(len(piece.wires)) else TOUCH
-        spent += READ * len(piece.parts) + (touch * len(piece.parts) + LOOK) * 2.0 ** len(piece.wires)
+        touch, entries = TOUCH_LIBRARY if _with_library(len(piece.wires)) else TOUCH, 2.0 ** len(piece.wires)
+        spent += READ * len(piece.parts) + (touch * len(piece.parts) + LOOK) * entries
+        spent += sum(ENTRY * size**2 + CHECK * size**3 + MIX * size * entries for size in _sizes(piece))
     return spent
+
+
+def _sizes(piece: reduction.Piece) -> list[float]:
+    """Rows of the matrices that a program gives."""
+    return [2.0 ** len(wires) for step, wires, _ in piece.parts if step is not None and step.name in unitaries.NUMERIC]
 
 
 def memory(circuit: reduction.Reduced) -> float:
     """Predict the memory for a circuit's probabilities and for drawing from them, bytes."""
-    return max((64 * 2.0 ** len(piece.wires) for piece in circuit.pieces), default=0.0)
+    return max(
+        (64 * 2.0 ** len(piece.wires) + 16 * sum(size**2 for size in _sizes(piece)) for piece in circuit.pieces),
+        default=0.0,
+    )
 
 
 def takes(circuit: reduction.Reduced) -> bool:

@@ -8,6 +8,7 @@ Source: legacy API reference, section 12.2.
 """
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -149,7 +150,7 @@ def _initialize(instruction: qobj.Instruction, count: int) -> Operation:
         if len(label) != count or not set(label) <= set("01+-rl"):
             raise errors.ProgramRefused(f"its label {label!r} does not name a state of {count} qubits", 8004)
         return Initialize(label).definition.to_instruction()
-    if isinstance(params, list) and len(params) == 1 and isinstance(params[0], int):
+    if isinstance(params, list) and len(params) == 1 and type(params[0]) is int:
         if not 0 <= params[0] < 2**count:
             raise errors.ProgramRefused(f"{params[0]} is not a state of {count} qubits", 8004)
         return Initialize(params[0], count).definition.to_instruction()
@@ -249,10 +250,15 @@ def number(value: qobj.Json) -> complex:
     Raises:
         TypeError, ValueError: It is none.
     """
-    if isinstance(value, list):
-        real, imaginary = value
-        return complex(real, imaginary)
-    return complex(value)
+    real, imaginary = value if isinstance(value, list) else (value, 0)
+    if not _real(real) or not _real(imaginary):
+        raise TypeError(f"{value!r:.40} is not a complex number")
+    return complex(real, imaginary)
+
+
+def _real(value: qobj.Json) -> bool:
+    """Whether a value is a number that fits a double; to Python `true` is one too."""
+    return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
 
 
 def _nested(value: qobj.Json, depth: int) -> qobj.Json:

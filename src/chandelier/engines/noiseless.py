@@ -1,59 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running experiments without noise: what can happen is computed once, and all shots are drawn from it.
 
-Experiments that do the same are computed once, and drawn from each with its own randomness. Should a path fail for
-a reason of its own, Aer does the experiment.
+Experiments that do the same are computed once, and drawn from each with its own randomness.
 """
 
-import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from chandelier import errors
 from chandelier.engines import aer, clifford, cost, ideal, programs, reduction, routes, sampling
 from chandelier.engines import target as targets
-from chandelier.formats import results, tasks
-
-_log = logging.getLogger(__name__)
+from chandelier.formats import results
 
 #: Draws shots: distinct words of memory, and how often each occurred.
 Source = Callable[[np.random.Generator, int], tuple[list[int], sampling.Integers]]
 
 
-def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[aer.Outcome]:
-    """Run experiments.
-
-    Args:
-        ways: One for each experiment.
-        target: The simulator.
-        limits: What the job may use.
-
-    Returns:
-        One outcome for each experiment, in their order.
-    """
+def runner(_target: targets.Target) -> Callable[[routes.Route], aer.Outcome]:
+    """What runs experiments whose plan is one of these paths, one after the other."""
     known: dict[bytes, Source] = {}
     encode = msgspec.msgpack.Encoder().encode
-    outcomes = []
-    for way in ways:
+
+    def run(way: routes.Route) -> aer.Outcome:
         started = time.perf_counter()
-        try:
-            key = encode((way.plan.path, way.steps)) if len(ways) > 1 else b""
-            if key not in known:
-                known[key] = SOURCES[way.plan.path](way.circuit or reduction.reduced(way.steps))
-            outcomes.append(_outcome(way, known[key], started))
-        except errors.ProgramRefused as error:
-            outcomes.append(aer.failure(way, error.code, error.message))
-        except MemoryError:
-            outcomes.append(aer.failure(way, 8022, "It used more memory than a job may."))
-        except Exception:  # noqa: BLE001 -- whatever a path of ours does, the experiment is done
-            _log.exception("the path %s failed; Aer takes over", way.plan.path)
-            outcomes += aer.run([way], target, limits)
-    return outcomes
+        key = encode((way.plan.path, way.steps))
+        if key not in known:
+            known[key] = SOURCES[way.plan.path](way.circuit or reduction.reduced(way.steps))
+        return _outcome(way, known[key], started)
+
+    return run
 
 
 def _outcome(way: routes.Route, source: Source, started: float) -> aer.Outcome:

@@ -131,7 +131,8 @@ def declared(experiment: Opened) -> int:
 def _opened(experiment: qobj.Experiment, index: int, common: qobj.Config) -> Opened:
     instructions = experiment.instructions
     if not _DATED.isdisjoint({step.name for step in instructions}):
-        instructions = tuple(_today(step, instructions) for step in instructions)
+        every = tuple(sorted(active(instructions))) or (0,)
+        instructions = tuple([_today(step, every) for step in instructions])
     config = qobj.merged(common, experiment.config)
     sizes = [experiment.config.memory_slots, experiment.memory_slots, common.memory_slots]
     given = [size for size in sizes if size is not None]
@@ -150,9 +151,9 @@ def _used(instructions: Sequence[qobj.Instruction]) -> int:
     return 1 + max((slot for step in instructions for slot in qobj.slots(step.memory)), default=-1)
 
 
-def _today(step: qobj.Instruction, others: Sequence[qobj.Instruction]) -> qobj.Instruction:
+def _today(step: qobj.Instruction, every: tuple[int, ...]) -> qobj.Instruction:
     if saved.whole(step):
-        return msgspec.structs.replace(step, qubits=tuple(sorted(active(others))) or (0,))
+        return msgspec.structs.replace(step, qubits=every)
     name = ALIASES.get(step.name)
     if name is None:
         return step

@@ -33,6 +33,8 @@ WIDTH: Final = (1.0e6, 2.0e6)
 RADIUS: Final = (0.5e7, 2.0e7)
 #: Least size of one point in the result, bytes: `[0.0,0.0],`.
 POINT_WRITTEN: Final = 10
+#: Memory for one point: twice as an array, and as a list of two numbers.
+POINT_HELD: Final = 32 + 128
 
 #: Halvings of an interval until its ends are neighbours in double precision.
 _HALVINGS: Final = 60
@@ -179,20 +181,13 @@ def kerneled(
     Returns:
         Nested lists, shape (shots, slots, 2), or (slots, 2) of an average: real and imaginary part.
     """
-    shown = np.zeros((len(words), slots), dtype=np.complex128)
-    outcomes = _bits(words, slots)
+    shown = np.zeros(slots if average else (len(words), slots), dtype=np.complex128)
     for slot, qubit in sorted(sources(steps).items()):
-        shown[:, slot] = points(rng, outcomes[:, slot], clouds(target.name, qubit, target.qubits[qubit]))
-    wanted = shown.mean(axis=0) if average else shown
-    pairs = np.stack([wanted.real, wanted.imag], axis=-1).round(1)
+        outcomes = np.fromiter((word >> slot & 1 for word in words), dtype=np.bool_, count=len(words))
+        column = points(rng, outcomes, clouds(target.name, qubit, target.qubits[qubit]))
+        shown[..., slot] = column.mean() if average else column
+    pairs = shown.view(np.float64).reshape(*shown.shape, 2).round(1)
     return pairs.tolist()  # type: ignore[no-any-return]  # nested lists of float
-
-
-def _bits(words: Sequence[int], width: int) -> NDArray[np.bool_]:
-    """Words as rows of bits, bool, shape (words, width)."""
-    size = (width + 7) // 8
-    raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), dtype=np.uint8)
-    return np.unpackbits(raw.reshape(len(words), size), axis=1, count=width, bitorder="little").astype(np.bool_)
 
 
 def written(experiment: programs.Opened) -> int:
@@ -200,6 +195,11 @@ def written(experiment: programs.Opened) -> int:
     if level(experiment.config) == 2:
         return 0
     return POINT_WRITTEN * experiment.slots * (1 if averages(experiment.config) else experiment.shots)
+
+
+def memory(experiment: programs.Opened) -> int:
+    """The memory for an experiment's points, bytes; 0 at level 2."""
+    return POINT_HELD * written(experiment) // POINT_WRITTEN
 
 
 def level(config: qobj.Config) -> int:

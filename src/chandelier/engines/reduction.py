@@ -81,13 +81,17 @@ class _Flow:
         self._wires: dict[int, int] = {}
         self._registers: dict[int, Truth] = {}
         self._kept: set[int] = set()  # wires whose value a bit shows: nothing may change it
+        # For each wire the bits that were set to show it, some of which may show others by now.
+        self._showing: dict[int, list[tuple[bool, int]]] = {}
         self._next = 0
 
     def follow(self, step: qobj.Instruction) -> None:
         """Take the next instruction."""
         flowing = _FLOWING.get(step.name)
         if flowing is None:
-            if step.name not in _IGNORED:
+            if step.name == "pauli":
+                self._paulis(step)
+            elif step.name not in _IGNORED:
                 self._gate(step)
         elif step.conditional is None:
             flowing(self, step)
@@ -103,6 +107,12 @@ class _Flow:
         if qubit is not None:
             self._wires[qubit] = wire
         return wire
+
+    def _paulis(self, step: qobj.Instruction) -> None:
+        """Apply Pauli operators one by one; their letters name them from the last qubit to the first."""
+        for letter, qubit in zip(reversed(step.params[0]), step.qubits or (), strict=True):
+            if letter != "I":
+                self._gate(qobj.Instruction(name=letter.lower(), qubits=(qubit,), conditional=step.conditional))
 
     def _gate(self, step: qobj.Instruction) -> None:
         known, fresh = self._wires, self._fresh
@@ -126,21 +136,33 @@ class _Flow:
             self.parts.append((None, (wire, copy), ()))
             self.touched.add(copy)
         self._kept.add(copy)
-        for slot, shown in self.memory.items():
-            if shown == wire:
-                self.memory[slot] = copy
-        for slot, truth in self._registers.items():
+        for in_memory, slot in self._showing.pop(wire, ()):
+            if in_memory and self.memory[slot] == wire:
+                self._remember(slot, copy)
+            truth = () if in_memory else self._registers.get(slot, ())
             if any(shown == wire for shown, _ in truth):
-                self._registers[slot] = tuple((copy if shown == wire else shown, bit) for shown, bit in truth)
+                self._registers[slot] = tuple([(copy if shown == wire else shown, bit) for shown, bit in truth])
+                self._showing.setdefault(copy, []).append((False, slot))
+
+    def _remember(self, slot: int, wire: int) -> None:
+        """Let a memory slot show a wire."""
+        self.memory[slot] = wire
+        self._showing.setdefault(wire, []).append((True, slot))
+
+    def _show(self, slot: int, truth: Truth) -> None:
+        """Let a register slot show wires."""
+        self._registers[slot] = truth
+        for wire, _ in truth:
+            self._showing.setdefault(wire, []).append((False, slot))
 
     def measure(self, step: qobj.Instruction) -> None:
         """Let bits show wires."""
         wires = [self._wire(qubit) for qubit in step.qubits or ()]
         self._kept.update(wires)
-        self.memory.update(zip(qobj.slots(step.memory), wires, strict=False))
-        self._registers.update(
-            (slot, ((wire, 1),)) for slot, wire in zip(qobj.slots(step.register), wires, strict=False)
-        )
+        for slot, wire in zip(qobj.slots(step.memory), wires, strict=False):
+            self._remember(slot, wire)
+        for slot, wire in zip(qobj.slots(step.register), wires, strict=False):
+            self._show(slot, ((wire, 1),))
 
     def reset(self, step: qobj.Instruction) -> None:
         """Go on with new wires."""
@@ -167,7 +189,7 @@ class _Flow:
         for slot in slots:
             self._registers.pop(slot, None)  # a slot that is missing reads 0
             if truth is not None:
-                self._registers[slot] = truth
+                self._show(slot, truth)
 
     def duplicate(self, step: qobj.Instruction) -> None:
         """Let registers show what another does."""
@@ -177,8 +199,9 @@ class _Flow:
         """What a condition asks for; None if it never holds."""
         if isinstance(condition, int):
             return self._registers.get(condition)
-        shown = {slot: ((wire, 1),) for slot, wire in self.memory.items()}
-        return self._equal(qobj.number(condition.mask), qobj.number(condition.val), shown)
+        mask = qobj.number(condition.mask)
+        shown = {slot: ((self.memory[slot], 1),) for slot in schedule.bits(mask) if slot in self.memory}
+        return self._equal(mask, qobj.number(condition.val), shown)
 
     def _equal(self, mask: int, value: int, bits: Mapping[int, Truth]) -> Truth | None:
         """What it takes for bits under a mask to have a value; None if that is impossible."""

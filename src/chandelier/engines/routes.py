@@ -82,7 +82,9 @@ def _find(experiment: programs.Opened, target: targets.Target, limits: tasks.Lim
     else:
         case = cost.profile(steps, shots=experiment.shots, noisy=noisy or own)
         try:
-            plan = cost.plan(case, method, limits, [] if offer is None else [offer])
+            plan = cost.holding(
+                cost.plan(case, method, limits, [] if offer is None else [offer]), readout.memory(experiment), limits
+            )
         except errors.ProgramRefused as error:
             raise errors.ProgramRefused(f"Experiment {experiment.index}: {error.message}", error.code) from error
         size = cost.result_bytes(case, memory=bool(experiment.config.memory)) + readout.written(experiment)
@@ -91,8 +93,8 @@ def _find(experiment: programs.Opened, target: targets.Target, limits: tasks.Lim
         steps=steps,
         layout=circuits.layout(steps),
         plan=plan,
-        order=order if plan is exact else None,
-        circuit=shortcut.circuit if shortcut is not None and plan is offer else None,
+        order=order if plan.path == cost.EXACT else None,
+        circuit=shortcut.circuit if shortcut is not None and plan.path == shortcut.plan.path else None,
         result_bytes=size,
         device_seconds=cost.device_seconds(experiment, timed.duration, target),
     )

@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running the experiments of a program, each on the path that its plan names."""
 
+import dataclasses
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from chandelier.engines import aer, cost, exact, noiseless, routes
+from chandelier import errors
+from chandelier.engines import aer, cost, exact, noiseless, routes, validation
 from chandelier.engines import limits as held
 from chandelier.engines import target as targets
 from chandelier.formats import tasks
 
-Path = Callable[[Sequence[routes.Route], targets.Target, tasks.Limits], list[aer.Outcome]]
+_log = logging.getLogger(__name__)
 
-#: Who computes what a plan says.
-PATHS: Final[Mapping[str, Path]] = {
-    cost.AER: aer.run,
-    cost.EXACT: exact.run,
-    cost.IDEAL: noiseless.run,
-    cost.CLIFFORD: noiseless.run,
+Runner = Callable[[routes.Route], aer.Outcome]
+
+#: Who computes what a plan says, the public simulator aside.
+RUNNERS: Final[Mapping[str, Callable[[targets.Target], Runner]]] = {
+    cost.EXACT: exact.runner,
+    cost.IDEAL: noiseless.runner,
+    cost.CLIFFORD: noiseless.runner,
 }
 
 
@@ -36,7 +40,7 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
         parts.setdefault(way.plan.path, []).append(way)
     outcomes: dict[int, aer.Outcome] = {}
     for path, members in parts.items():
-        found = PATHS[path](members, target, limits)
+        found = aer.run(members, target, limits) if path == cost.AER else _shared(path, members, target, limits)
         outcomes.update((way.experiment.index, outcome) for way, outcome in zip(members, found, strict=True))
     for way in ways:
         if (
@@ -44,3 +48,27 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
         ):  # told by an allocation that failed, which knows no limit
             outcomes[way.experiment.index] = aer.failure(way, held.OUT_OF_MEMORY, held.memory_exceeded(limits))
     return [outcomes[way.experiment.index] for way in ways]
+
+
+def _shared(path: str, ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[aer.Outcome]:
+    """Run experiments on a path of our own; should it fail for a reason of its own, Aer does the experiment."""
+    runner, outcomes = RUNNERS[path](target), list[aer.Outcome]()
+    for way in ways:
+        try:
+            outcomes.append(runner(way))
+        except (errors.ProgramRefused, MemoryError) as error:
+            outcomes.append(aer.failure(way, *aer.reason(error)))
+        except Exception:  # noqa: BLE001 -- whatever a path of ours does, the experiment is done
+            _log.exception("the path %s failed; Aer takes over", path)
+            outcomes.append(_by_aer(way, target, limits))
+    return outcomes
+
+
+def _by_aer(way: routes.Route, target: targets.Target, limits: tasks.Limits) -> aer.Outcome:
+    """Run an experiment on Aer, whatever its plan says, by the method that is cheapest there."""
+    case = cost.profile(way.steps, shots=way.experiment.shots, noisy=not target.simulator)
+    try:
+        plan = cost.plan(case, validation.method(way.experiment, target), limits)
+    except errors.ProgramRefused as error:
+        return aer.failure(way, error.code, error.message)
+    return aer.run([dataclasses.replace(way, plan=plan, order=None, circuit=None)], target, limits)[0]

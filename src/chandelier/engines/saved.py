@@ -224,7 +224,11 @@ def _expectation(instruction: qobj.Instruction, name: str, count: int, how: _How
 def _observable(instruction: qobj.Instruction, _count: int) -> SparsePauliOp:
     """`params` is a list of `[Pauli label, [coefficient, of the variance]]`."""
     labels = [str(label) for label, _ in instruction.params]
-    return SparsePauliOp(labels, [float(np.ravel(weight)[0]) for _, weight in instruction.params])
+    return SparsePauliOp(labels, [_coefficient(weight) for _, weight in instruction.params])
+
+
+def _coefficient(weight: qobj.Json) -> float:
+    return matrices.number(weight[0] if isinstance(weight, list) else weight).real
 
 
 def _snapshot_observable(instruction: qobj.Instruction, count: int) -> SparsePauliOp:

@@ -7,18 +7,22 @@ measurements at the end of a circuit coincide, and a qubit rests in its ground s
 to it, until its first instruction.
 
 What is simplified: a branch that is not taken takes as long as if it were, without relaxation; deciding on a
-measured bit takes no time; a measured qubit that is used again has relaxed for the length of the measurement.
+measured bit takes no time; a measured qubit that is used again has relaxed for the length of the measurement; a
+delay under a condition is waited in any case, because the other branch takes as long.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
+from chandelier import errors
 from chandelier.engines import target as targets
 from chandelier.formats import qobj
 
 #: Waits shorter than this are rounding, s.
 SHORTEST_WAIT: Final = 1e-12
+#: Longest that one shot may be, s: a day.
+LONGEST: Final = 86_400.0
 
 #: Instructions that take their time in their own way, or share more than qubits with others.
 _TIMED: Final = frozenset({"bfunc", "copy", "delay", "measure", "reset"})
@@ -46,18 +50,23 @@ def alap(instructions: Sequence[qobj.Instruction], target: targets.Target) -> Ti
     Args:
         instructions: In the order of the program, checked against the target.
         target: Gives the lengths.
+
+    Raises:
+        errors.ProgramRefused: Code 8004: a shot would be longer than `LONGEST`.
     """
     free: dict[int, float] = {}  # time from the end of the circuit at which a qubit's next instruction starts
     bound: dict[Wire, float] = {}  # the same of every wire, with barriers
     known, done = target.gates, list[qobj.Instruction]()
+    last = held = 0.0  # the time at which the first instruction starts, and that from which a barrier holds back all
     for instruction in reversed(instructions):
         name, qubits = instruction.name, instruction.qubits or ()
         if name == "barrier":
-            _hold(bound, qubits)
+            held = last if not qubits else held
+            bound.update(dict.fromkeys(qubits, max((bound.get(wire, held) for wire in qubits), default=held)))
             continue
         plain = name not in _TIMED and instruction.conditional is None
         wires: Sequence[Wire] = qubits if plain else _wires(instruction)
-        start = max([bound.get(wire, 0.0) for wire in wires], default=0.0)
+        start = max([held, *[bound.get(wire, 0.0) for wire in wires]])
         if plain:
             data = known.get((name, qubits))
             end = start + data.length if data else start
@@ -71,18 +80,17 @@ def alap(instructions: Sequence[qobj.Instruction], target: targets.Target) -> Ti
             free[index] = end
         for wire in wires:
             bound[wire] = end
+        last = max(last, end)
         if name == "delay":
             done += _seconds(instruction, target)
         else:
             done.append(instruction)
+    if last > LONGEST:
+        raise errors.ProgramRefused(
+            f"With its delays a shot takes {last:.3g} s; up to {LONGEST:g} s are possible.", 8004
+        )
     done.reverse()
-    return Timed(tuple(done), max(bound.values(), default=0.0))
-
-
-def _hold(bound: dict[Wire, float], qubits: Sequence[int]) -> None:
-    """Let a barrier hold back qubits, or everything."""
-    wires: Sequence[Wire] = qubits or list(bound)
-    bound.update(dict.fromkeys(wires, max((bound.get(wire, 0.0) for wire in wires), default=0.0)))
+    return Timed(tuple(done), last)
 
 
 def _length(instruction: qobj.Instruction, target: targets.Target) -> float:
@@ -97,9 +105,13 @@ def _length(instruction: qobj.Instruction, target: targets.Target) -> float:
 def delay(instruction: qobj.Instruction, target: targets.Target) -> float:
     """Length of a `delay`, s."""
     params = instruction.params
-    value = float(params[0] if isinstance(params, list) else params)
-    unit = instruction.unit or "dt"
-    return value * (target.dt or 0.0) if unit == "dt" else value * targets.SECONDS[unit]
+    return float(params[0] if isinstance(params, list) else params) * unit(instruction, target)
+
+
+def unit(instruction: qobj.Instruction, target: targets.Target) -> float:
+    """The unit of a `delay`, s; 0 for samples of a target that has none."""
+    name = instruction.unit or "dt"
+    return target.dt or 0.0 if name == "dt" else targets.SECONDS[name]
 
 
 def _seconds(instruction: qobj.Instruction, target: targets.Target) -> list[qobj.Instruction]:

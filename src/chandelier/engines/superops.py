@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.quantum_info import Operator, SuperOp
 
-from chandelier.engines import gates, matrices, noise
+from chandelier.engines import frontier, gates, matrices, noise
 from chandelier.engines import target as targets
 from chandelier.formats import qobj
 
@@ -38,7 +38,7 @@ RESET: Final[Floats] = np.outer([1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0])
 TURNS: Final = frozenset({"rz", "u1", "p"})
 _ONE: Final[Floats] = np.eye(4)
 
-#: Most matrices kept of gates with parameters, and of waits; beyond this they are forgotten and made again.
+#: Most matrices of waits that are kept; beyond this they are forgotten and made again.
 _MOST: Final = 20_000
 
 _PAULIS: Final = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -54,7 +54,9 @@ class Kept:
         qubits: Those that relax while they wait; empty where waiting does nothing.
         confusions: For each qubit that is misread float64, shape (2, 2): row what is read, column what is true.
         plain: Whether turns about Z have no error.
-        made: Matrices of gates with their errors, by name, qubits and parameters.
+        alike: Whether a gate does the same on all qubits.
+        made: Matrices of gates with their errors, by name, qubits and parameters; forgotten when they are too many.
+        size: What these take, bytes.
         waits: Matrices of waits, by qubit and multiples of `noise.GRAIN`.
         ends: Matrices of measurements with their readout errors, by qubit.
     """
@@ -64,12 +66,16 @@ class Kept:
         error: Callable[[str, tuple[int, ...]], Floats | None],
         qubits: Sequence[targets.QubitData] = (),
         confusions: dict[int, Floats] | None = None,
+        *,
+        alike: bool = False,
     ) -> None:
         self.error = error
         self.qubits = qubits
         self.confusions = confusions or {}
         self.plain: dict[targets.Site, bool] = {}
+        self.alike = alike
         self.made: dict[Key, Floats] = {}
+        self.size = 0
         self.waits: dict[tuple[int, int], Floats | None] = {}
         self.ends: dict[int, Floats] = {}
 
@@ -87,7 +93,7 @@ def of_device(target: targets.Target) -> Kept:
         found = noise.error(target, (name, qubits))
         return None if found is None else mistaken([target.qubits[index] for index in qubits], found)
 
-    return Kept(error, target.qubits, confusions)
+    return Kept(error, target.qubits, confusions, alike=target.simulator)
 
 
 def mistaken(qubits: Sequence[targets.QubitData], error: noise.Error) -> Floats:
@@ -117,15 +123,23 @@ def gate(kept: Kept, step: qobj.Instruction) -> Floats:
         if plain:
             return _turn(params[0])
     try:
-        key: Key = (name, qubits, *params) if params else (name, qubits)
+        where = len(qubits) if kept.alike else qubits
+        key: Key = (name, where, *params) if params else (name, where)
         found = kept.made.get(key)
     except TypeError:  # parameters that are lists: a matrix or a channel
         return _gate(kept, step)
     if found is None:
-        if params and len(kept.made) > _MOST:
-            kept.made.clear()
-        found = kept.made[key] = _gate(kept, step)
+        found = _gate(kept, step)
+        _keep(kept, key, found)
     return found
+
+
+def _keep(kept: Kept, key: Key, matrix: Floats) -> None:
+    kept.size += matrix.nbytes + frontier.KEY_BYTES
+    if kept.size > frontier.KEPT_BYTES:
+        kept.made.clear()
+        kept.size = matrix.nbytes + frontier.KEY_BYTES
+    kept.made[key] = matrix
 
 
 def _gate(kept: Kept, step: qobj.Instruction) -> Floats:

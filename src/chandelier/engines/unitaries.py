@@ -168,7 +168,8 @@ _LARGE: Final[Mapping[str, int]] = {
 #: What a gate with controls does to the qubits that are none.
 _INNER: Final[Mapping[str, str]] = {"cswap": "swap", "mcswap": "swap"}
 
-_NUMERIC: Final = frozenset({"unitary", "diagonal", "multiplexer", "pauli"})
+#: Gates that are given by their numbers.
+NUMERIC: Final = frozenset({"unitary", "diagonal", "multiplexer"})
 
 #: Gates that change no probability of a measurement that follows.
 DIAGONAL: Final = frozenset(
@@ -176,7 +177,7 @@ DIAGONAL: Final = frozenset(
 )
 
 #: Instructions that `of` knows.
-KNOWN: Final = frozenset(_CONSTANTS) | frozenset(_ROTATIONS) | frozenset(_LARGE) | _NUMERIC
+KNOWN: Final = frozenset(_CONSTANTS) | frozenset(_ROTATIONS) | frozenset(_LARGE) | NUMERIC
 
 
 def of(step: qobj.Instruction) -> Unitary:
@@ -188,7 +189,7 @@ def of(step: qobj.Instruction) -> Unitary:
     name, count = step.name, len(step.qubits or ())
     if name in _CONSTANTS:
         return count - 1, _CONSTANTS[name]
-    if name in _NUMERIC:
+    if name in NUMERIC:
         return 0, numeric(step)
     params = step.params
     if not params or len(params) != gates.SHAPES[name].params:
@@ -203,7 +204,7 @@ def controls(step: qobj.Instruction) -> int:
     count, name = len(step.qubits or ()), step.name
     if name in DIAGONAL:
         return count
-    return 0 if name in _NUMERIC else count - _LARGE.get(name, 1)
+    return 0 if name in NUMERIC else count - _LARGE.get(name, 1)
 
 
 def multiplied(second: Small, first: Small) -> Small:

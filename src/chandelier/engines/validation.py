@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, NoReturn
 
 from chandelier import errors
-from chandelier.engines import circuits, gates, matrices, methods, programs, readout, saved, usernoise
+from chandelier.engines import circuits, gates, matrices, methods, programs, readout, saved, schedule, usernoise
 from chandelier.engines import target as targets
 from chandelier.formats import qobj
 
@@ -121,7 +121,9 @@ def _check_instructions(
     how = _decided(experiment, method(experiment, target), names)
     if target.simulator and how in {methods.UNITARY, methods.SUPEROP}:
         _check_shown(experiment, how)
-    before = _Before(set(), set(), set(), _Misread(set(), set()) if "roerror" in names else None)
+    sets = any(name.startswith("set_") for name in names)
+    every = tuple(sorted(programs.active(experiment.instructions))) if sets else ()
+    before = _Before(set(), set(), set(), _Misread(set(), set()) if "roerror" in names else None, every)
     known = passed.setdefault(how, set())
     for place, step in enumerate(experiment.instructions):
         if (step.name, step.qubits) in known and not before.measured and _plain(step):
@@ -167,12 +169,14 @@ class _Before(NamedTuple):
         measured: Qubits after whose measurement the device does nothing more.
         labels: Labels under which something was saved.
         misread: Slots that a `roerror` has changed; None if the circuit has none.
+        every: Qubits in use, in ascending order; empty if nothing sets the state of all of them.
     """
 
     written: set[int]
     measured: set[int]
     labels: set[str]
     misread: _Misread | None
+    every: tuple[int, ...]
 
 
 def _check_instruction(
@@ -185,7 +189,7 @@ def _check_instruction(
     if methods.saves(step.name):
         _check_label(step, before.labels)
     if step.name.startswith("set_"):
-        _check_whole(step, experiment)
+        _check_whole(step, before.every)
     if before.misread is not None:
         _check_misread(step, before.misread)
     before.written.update(qobj.slots(step.register), qobj.slots(step.register_copy))
@@ -326,8 +330,7 @@ def _check_label(step: qobj.Instruction, labels: set[str]) -> None:
     labels.add(label)
 
 
-def _check_whole(step: qobj.Instruction, experiment: programs.Opened) -> None:
-    every = tuple(sorted(programs.active(experiment.instructions)))
+def _check_whole(step: qobj.Instruction, every: tuple[int, ...]) -> None:
     if step.qubits != every:
         refuse(8005, f"it sets the state of all qubits in use, and must name them in order: {list(every)}")
 
@@ -376,6 +379,8 @@ def _check_delay(step: qobj.Instruction, target: targets.Target) -> None:
         refuse(8004, "it takes one parameter, a duration of 0 or more")
     if step.unit not in {None, "dt", *targets.SECONDS}:
         refuse(8004, f"its unit {step.unit!r} is not one of dt, ps, ns, us, ms, s")
+    if value > schedule.LONGEST / (schedule.unit(step, target) or targets.SECONDS["ps"]):
+        refuse(8004, f"it is longer than a shot may be, {schedule.LONGEST:g} s")
     if not step.qubits:
         refuse(8004, "it names no qubits")
 
