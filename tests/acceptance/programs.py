@@ -84,9 +84,12 @@ def slow(shots: int) -> dict[str, Any]:
 
 def wide(qubits: int) -> dict[str, Any]:
     """Return an entangled circuit without structure that a cheaper method than a statevector could use."""
-    turns = [gate("rx", qubit, params=(0.1 * qubit + 0.3,)) for qubit in range(qubits)]
-    links = [gate("cx", qubit, (qubit * 7 + 1) % qubits) for qubit in range(qubits) if (qubit * 7 + 1 - qubit) % qubits]
-    return qobj(experiment("wide", qubits, *turns, *links, *turns, measure(*range(qubits))), shots=100)
+    instructions = []
+    for layer in range(1, 9):
+        instructions += [gate("rx", qubit, params=(0.1 * qubit + 0.3 * layer,)) for qubit in range(qubits)]
+        pairs = [(qubit, (qubit * 7 + layer) % qubits) for qubit in range(qubits)]
+        instructions += [gate("cx", *pair) for pair in pairs if pair[0] != pair[1]]
+    return qobj(experiment("wide", qubits, *instructions, measure(*range(qubits))), shots=100)
 
 
 def failing() -> dict[str, Any]:

@@ -188,8 +188,8 @@ def test_a_waiting_job_reads_running_in_old_views(start_cloud: Start) -> None:
     api = start_cloud({"workers": 1}).api()
     jobs = [api.submit(programs.slow(8000)) for _ in range(2)]
     old, new = set(), set()
-    end = time.monotonic() + 3
-    while time.monotonic() < end:
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not {"RUNNING", "QUEUED"} <= new:
         for job in jobs:
             view = api.get(f"/Jobs/{job}/status")
             if view["status"] == "RUNNING" and "infoQueue" in view:
@@ -200,8 +200,7 @@ def test_a_waiting_job_reads_running_in_old_views(start_cloud: Start) -> None:
             new.add(modern["status"])
         time.sleep(0.05)
     assert old <= {"VALIDATING", "RUNNING"}
-    assert "RUNNING" in new
-    assert new <= {"VALIDATING", "VALIDATED", "QUEUED", "RUNNING"}
+    assert {"RUNNING", "QUEUED"} <= new <= {"VALIDATING", "VALIDATED", "QUEUED", "RUNNING"}
     assert api.post(f"/Jobs/{jobs[1]}/cancel") == {"cancelled": True}
     assert api.post(f"/Jobs/{jobs[0]}/cancel") == {"cancelled": True}
 

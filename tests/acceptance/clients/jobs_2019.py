@@ -125,11 +125,9 @@ def refused(device: Any, simulator: Any) -> dict[str, Any]:
     """Send what cannot be run, and ask for what is not there."""
     job = device.run(assemble(bell(), shots=100))
     job.wait_for_final_state(timeout=60)
-    snapshots = flips("bad", 1)
-    program = assemble([flips("good", 1), snapshots], shots=20)
-    for _ in range(2):
-        # Two states under one label: only the simulation itself finds out.
-        program.experiments[1].instructions.insert(0, snapshot())
+    program = assemble([flips("good", 1), bell()], shots=20)
+    # The state of one qubit of two: only the simulation itself finds out.
+    program.experiments[1].instructions.insert(2, part_of_a_state())
     partial = simulator.run(program)
     partial.wait_for_final_state(timeout=60)
     return {
@@ -143,11 +141,13 @@ def refused(device: Any, simulator: Any) -> dict[str, Any]:
     }
 
 
-def snapshot() -> Any:
-    """Return the instruction that asks for the simulator's state."""
+def part_of_a_state() -> Any:
+    """Return the instruction that asks for the state of one qubit, as later clients do."""
     circuit = QuantumCircuit(1, 1)
-    circuit.snapshot("twice", snapshot_type="statevector")
-    return assemble(circuit).experiments[0].instructions[0]
+    circuit.snapshot("part", snapshot_type="statevector")
+    instruction = assemble(circuit).experiments[0].instructions[0]
+    instruction.name, instruction.snapshot_type = "save_statevector", "single"
+    return instruction
 
 
 def cancelled(simulator: Any) -> dict[str, Any]:
