@@ -187,7 +187,8 @@ def test_a_waiting_job_reads_running_in_old_views(start_cloud: Start) -> None:
     """QUEUED is a word of the versioned views; old ones say VALIDATING or RUNNING, and where in the queue."""
     api = start_cloud({"workers": 1}).api()
     jobs = [api.submit(programs.slow(8000)) for _ in range(2)]
-    old, new = set(), set()
+    old: set[str] = set()
+    new: set[str] = set()
     end = time.monotonic() + 30
     while time.monotonic() < end and not {"RUNNING", "QUEUED"} <= new:
         for job in jobs:
