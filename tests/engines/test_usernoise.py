@@ -8,6 +8,7 @@ import pytest
 from physics import Bench, Json, counts, gate, measure, p_value, program
 
 from chandelier.engines import gates, methods, programs
+from chandelier.formats import tasks
 
 SIMULATOR = "ibmq_qasm_simulator"
 FLIPPED = 0.3
@@ -180,3 +181,13 @@ def test_errors_that_cannot_be(bench: Bench, error: Json) -> None:
     reply = bench.reply(program([gate("x", [0]), measure(0)], noise_model=model(error)), SIMULATOR)
 
     assert (type(reply).__name__, getattr(reply, "code", None)) == ("Refused", 8010), reply
+
+
+@pytest.mark.parametrize("wanted", [{"foo": 1}, {"error": [{"type": "qerror"}]}, {"errors": None}])
+def test_a_model_without_its_list_of_errors_is_refused(bench: Bench, wanted: Json) -> None:
+    """What is misspelt would be a model without noise, and nobody would notice."""
+    reply = bench.reply(program([gate("x", [0]), measure(0)], noise_model=wanted), SIMULATOR)
+
+    assert isinstance(reply, tasks.Refused)
+    assert reply.code == 8010
+    assert "errors" in reply.message

@@ -72,7 +72,9 @@ def limit_remove(
 
     with folder.opened(data) as store:
         where = store.write(work)
-    output.show({"path": where, "device": device, "removed": True}, f"{where} has no such limit", as_json=as_json)
+    on = "on all devices together" if device is None else f"on {device}"
+    told = f"The limit of {where} {on} is removed; jobs that waited for it go on"
+    output.show({"path": where, "device": device, "removed": True}, told, as_json=as_json)
 
 
 @app.command("list", epilog="Example: chandelier limit list lab")

@@ -47,7 +47,8 @@ class _Error(msgspec.Struct, frozen=True):
 
 
 class _Model(msgspec.Struct, frozen=True):
-    errors: Annotated[list[_Error], msgspec.Meta(max_length=MAX_ERRORS)] = []
+    # Must be there: what is misspelt would be a model without noise.
+    errors: Annotated[list[_Error], msgspec.Meta(max_length=MAX_ERRORS)]
 
 
 class Model(NamedTuple):
