@@ -45,7 +45,7 @@ REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_manila", 8010, ["if_else", "bfunc"], program([gate("if_else", [0])])),
     ("ibmq_manila", 8002, ["no cx", "0, 2"], program([gate("cx", [0, 2])])),
     ("ibm_sherbrooke", 8002, ["in this direction", "from 1 to 0"], program([gate("ecr", [0, 1])])),
-    ("ibm_hanoi", 8003, ["cx on these qubits", "faulty"], program([gate("cx", [5, 8])])),
+    ("ibm_hanoi", 8003, ["cx on these qubits", "faulty", "cx from 8 to 5"], program([gate("cx", [5, 8])])),
     ("ibm_sherbrooke", 8003, ["faulty"], program([gate("ecr", [7, 6])])),
     ("ibmq_manila", 8004, ["2 qubits, not 1"], program([gate("cx", [0])])),
     ("ibmq_manila", 8004, ["1 parameters, not 0"], program([gate("rz", [0])])),

@@ -310,7 +310,10 @@ def _check_gate(step: qobj.Instruction, target: targets.Target) -> None:
         only = f" in this direction, only from {qubits[1]} to {qubits[0]}" if reverse else ""
         refuse(8002, f"{target.name} has no {name} on these qubits{only}. {TRANSPILE}")
     if (name, qubits) in target.faulty_gates:
-        refuse(8003, f"{name} on these qubits of {target.name} is marked faulty; choose other qubits")
+        back = qubits[::-1]
+        sound = len(qubits) == 2 and back in target.edges.get(name, ()) and (name, back) not in target.faulty_gates
+        other = f", or {name} from {back[0]} to {back[1]}, which is not" if sound else ""
+        refuse(8003, f"{name} on these qubits of {target.name} is marked faulty; choose other qubits{other}")
 
 
 def _check_order(step: qobj.Instruction, measured: set[int], target: targets.Target) -> None:
