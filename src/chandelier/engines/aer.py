@@ -199,12 +199,36 @@ def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any, seed: in
     if not report.success:
         message = _short(str(report.status).removeprefix("ERROR:").strip())
         return failure(way, next((code for words, code in _EXHAUSTED.items() if words in message), 8021), message)
-    experiment = way.experiment
     details = report.metadata or {}
     try:
         data = _data(way, circuit, report.data.to_dict(), seed, target)
     except saved.NotFiniteError:
         return failure(way, 8021, "A value that it saves is not a finite number.")
+    return success(
+        way,
+        data,
+        seed,
+        float(report.time_taken),
+        qubits=len(programs.active(way.steps)),
+        noise=str(details.get("noise", "")),
+        sampled=bool(details.get("measure_sampling", False)),
+    )
+
+
+def success(
+    way: routes.Route, data: Json, seed: int, seconds: float, *, qubits: int, noise: str, sampled: bool = True
+) -> Outcome:
+    """What became of an experiment that ran to its end, whoever computed it.
+
+    Args:
+        data: Counts, shots and what was saved.
+        seed: Asked for, or drawn where none was.
+        seconds: Time that it took, s.
+        qubits: Qubits on which anything happened.
+        noise: What kind of noise there was, by Aer's word.
+        sampled: Whether all shots were drawn from one evolution.
+    """
+    experiment = way.experiment
     return Outcome(
         results.ExperimentResult(
             shots=experiment.shots,
@@ -214,14 +238,9 @@ def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any, seed: in
             header=experiment.header,
             circ_id=experiment.index,
             **readout.described(experiment.config),
-            time_taken=float(report.time_taken),
+            time_taken=seconds,
             seed_simulator=seed,
-            metadata={
-                "method": way.plan.method,
-                "active_qubits": len(programs.active(way.steps)),
-                "noise": str(details.get("noise", "")),
-                "sampled": bool(details.get("measure_sampling", False)),
-            },
+            metadata={"method": way.plan.method, "active_qubits": qubits, "noise": noise, "sampled": sampled},
         )
     )
 

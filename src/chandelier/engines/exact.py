@@ -14,7 +14,6 @@ import numpy as np
 
 from chandelier.engines import aer, branches, contraction, frontier, routes, sampling, superops
 from chandelier.engines import target as targets
-from chandelier.formats import results
 
 _SEED_RANGE: Final = 1 << 31
 
@@ -39,25 +38,8 @@ def _outcome(way: routes.Route, kept: superops.Kept, noise: str) -> aer.Outcome:
     rng = sampling.generator(seed, experiment.index)
     words, numbers = _drawn(order, kept, rng, experiment.shots)
     data = sampling.data(rng, words, numbers, memory=bool(experiment.config.memory))
-    return aer.Outcome(
-        results.ExperimentResult(
-            shots=experiment.shots,
-            success=True,
-            status="DONE",
-            data=data,
-            header=experiment.header,
-            circ_id=experiment.index,
-            meas_level=2,
-            time_taken=time.perf_counter() - started,
-            seed_simulator=seed,
-            metadata={
-                "method": way.plan.method,
-                "active_qubits": len(set(order.woven.qubits)),
-                "noise": noise,
-                "sampled": True,
-            },
-        )
-    )
+    qubits = len(set(order.woven.qubits))
+    return aer.success(way, data, seed, time.perf_counter() - started, qubits=qubits, noise=noise)
 
 
 def _drawn(

@@ -14,7 +14,6 @@ import numpy as np
 
 from chandelier.engines import aer, clifford, cost, ideal, programs, reduction, routes, sampling
 from chandelier.engines import target as targets
-from chandelier.formats import results
 
 #: Draws shots: distinct words of memory, and how often each occurred.
 Source = Callable[[np.random.Generator, int], tuple[list[int], sampling.Integers]]
@@ -40,25 +39,9 @@ def _outcome(way: routes.Route, source: Source, started: float) -> aer.Outcome:
     seed = experiment.seed if experiment.seed is not None else secrets.randbelow(1 << 31)
     rng = sampling.generator(seed, experiment.index)
     words, numbers = source(rng, experiment.shots)
-    return aer.Outcome(
-        results.ExperimentResult(
-            shots=experiment.shots,
-            success=True,
-            status="DONE",
-            data=sampling.data(rng, words, numbers, memory=bool(experiment.config.memory)),
-            header=experiment.header,
-            circ_id=experiment.index,
-            meas_level=2,
-            time_taken=time.perf_counter() - started,
-            seed_simulator=seed,
-            metadata={
-                "method": way.plan.method,
-                "active_qubits": len(programs.active(way.steps)),
-                "noise": "ideal",
-                "sampled": True,
-            },
-        )
-    )
+    data = sampling.data(rng, words, numbers, memory=bool(experiment.config.memory))
+    qubits = len(programs.active(way.steps))
+    return aer.success(way, data, seed, time.perf_counter() - started, qubits=qubits, noise="ideal")
 
 
 def _from_state(circuit: reduction.Reduced) -> Source:
