@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from chandelier import devices
 from chandelier.devices import Device
@@ -15,7 +16,8 @@ from chandelier.jobs import intake, outcomes, records
 from chandelier.jobs.intake import Limits
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job
-from chandelier.store import Store, Transaction
+from chandelier.store import Store, Transaction, database, parcels
+from chandelier.store.objects import Kind
 from chandelier.tenancy import grants, members, network, users
 from chandelier.tenancy.access import Principal
 from chandelier.tenancy.network import Place
@@ -191,3 +193,21 @@ def reload(store: Store, job: Job) -> Job:
 def states(store: Store, job: Job) -> list[State]:
     """Return the states that the job has entered, in order."""
     return [state for state, _ in store.read(lambda tx: records.events(tx, job.id))]
+
+
+def kept(store: Store, kind: Kind, name: str) -> bytes:
+    """Return an object, wherever it is kept."""
+    return store.read(lambda tx: store.read_object(tx, kind, name))
+
+
+def programs(store: Store) -> list[str]:
+    """Return the names of the stored programs, wherever they are kept."""
+    table = database.metadata.tables["parcels"]
+    query = sa.select(table.c.name).where(table.c.kind == "programs")
+    small = store.read(lambda tx: tx.execute(query).scalars().all())
+    return sorted([*small, *(path.stem for path in (store.objects.root / "programs").rglob("*.json"))])
+
+
+def lose_program(store: Store, job_id: str) -> None:
+    """Remove a program."""
+    store.write(lambda tx: parcels.remove(tx, ("programs",), [job_id]))

@@ -18,10 +18,10 @@ from chandelier.jobs import codes, intake, lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job
 from chandelier.scheduling import claims, ranking
-from chandelier.store import Store, database
+from chandelier.store import Store, database, parcels
 from chandelier.tenancy import usage
 from chandelier.worker import Budget, Worker
-from factories import ACCEPTED, LIMITS, NOW, Town, a_job, queued, reload, states, submitted
+from factories import ACCEPTED, LIMITS, NOW, Town, a_job, a_program, kept, queued, reload, states, submitted
 from fakes import Ending, ScriptedPool
 
 PATIENCE = 30.0
@@ -106,9 +106,45 @@ def test_a_child_is_told_where_everything_is(town: Town, hire: Hire) -> None:
     assert isinstance(run, tasks.Run)
     for task in (check, run):
         assert task.job_id == job.id
-        assert task.program == str(objects.path("programs", job.id))
+        assert bytes(task.body) == kept(town.store, "programs", job.id)
         assert task.device == str(objects.path("devices", town.device.calibration))
-        assert task.limits == tasks.Limits(1000, 7.0)
+        assert task.limits == tasks.Limits(1000, 7.0, small_bytes=parcels.MOST)
+
+
+def test_a_large_program_is_a_file(town: Town, hire: Hire) -> None:
+    """Of which a child is told the path."""
+    pool = ScriptedPool()
+    hire(pool)
+    program = a_program() + b" " * parcels.MOST
+    job = ended(
+        town,
+        intake.submit(
+            town.store, town.ann, town.home, town.device, program, draft=Draft(), limits=LIMITS, now=datetime.now(UTC)
+        ),
+    )
+
+    for task in (call.task for call in pool.calls):
+        assert task.body == tasks.ABSENT
+        assert task.program == str(town.store.objects.path("programs", job.id))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_small_result_is_told_and_kept_with_the_job(town: Town, hire: Hire, at_once: bool) -> None:
+    """No file is written for it."""
+    told = msgspec.structs.replace(fakes.FINISHED, document=msgspec.Raw(fakes.RESULT))
+
+    def check(_task: tasks.Task, _call: fakes.ScriptedCall, _timeout: float) -> bytes:
+        return tasks.encode(msgspec.structs.replace(ACCEPTED, finished=told) if at_once else ACCEPTED)
+
+    def run(_task: tasks.Task, _call: fakes.ScriptedCall, _timeout: float) -> bytes:
+        return tasks.encode(told)
+
+    hire(ScriptedPool(validations=(check,), runs=(run,)), slots=1)
+    job = ended(town, submitted(town, datetime.now(UTC)))
+
+    assert job.state is State.COMPLETED
+    assert kept(town.store, "results", outcomes.result_of(job)) == fakes.RESULT
+    assert files(town.store, "results") == []
 
 
 def test_a_small_job_runs_as_soon_as_it_was_checked(town: Town, hire: Hire) -> None:

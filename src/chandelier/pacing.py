@@ -33,6 +33,7 @@ class _Parked(msgspec.Struct, frozen=True):
 
     Attributes:
         result: The file with its result, which becomes an object in the end: should the server die, it is swept away.
+            There is none if the result was told.
         due: When its device is free again.
         forget: Ends the listening for its cancellation.
     """
@@ -73,7 +74,9 @@ class Pacer:
             FileNotFoundError: No result has arrived.
         """
         incoming = self._store.objects.incoming
-        result = incoming(claim.token).rename(incoming(f"{claim.token}-parked"))
+        result = incoming(f"{claim.token}-parked")
+        if finished.document == tasks.ABSENT:
+            incoming(claim.token).rename(result)
         forget = self._store.bell.listen(f"job:{claim.job.id}", moved)
         parked = _Parked(claim, finished, result, due, forget)
         with self._news:
@@ -131,7 +134,7 @@ class Pacer:
         claim, finished, objects = parked.claim, parked.finished, self._store.objects
         try:
             # It is there already if the settlement is tried again.
-            if not objects.exists("results", claim.token):
+            if finished.document == tasks.ABSENT and not objects.exists("results", claim.token):
                 objects.adopt("results", claim.token, parked.result)
         except FileNotFoundError:
             _log.error("The result of job %s is gone", claim.job.id)

@@ -28,10 +28,10 @@ from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.pools import Call, Pool, Slot
 from chandelier.rota import Rota
-from chandelier.scheduling import claims, limits, reservations
+from chandelier.scheduling import claims, limits, ranking, reservations
 from chandelier.scheduling.claims import Claim
 from chandelier.scheduling.ranking import Ranking
-from chandelier.store import Store, Transaction
+from chandelier.store import Store, Transaction, parcels
 from chandelier.store import objects as objectfiles
 from chandelier.tenancy import users
 
@@ -107,7 +107,7 @@ class Worker:
         self._store = store
         self._ranking = ranking
         self._budget = budget
-        self._limits = tasks.Limits(budget.memory_bytes, budget.seconds)
+        self._limits = tasks.Limits(budget.memory_bytes, budget.seconds, small_bytes=parcels.MOST)
         self._runners = runners
         self._slots = [pool.slot(index) for index in range(slots)]
         self._works = [_Work() for _ in self._slots]
@@ -247,6 +247,7 @@ class Worker:
             converted=paths.get("converted"),
             picture=paths.get("pictures"),
             at_once=at_once,
+            body=_raw(claim.program),
         )
         try:
             reply = self._ask(slot, work, claim, task, self._budget.validation_seconds)
@@ -286,22 +287,21 @@ class Worker:
             outcomes.refused(tx, job, _as_refusal(answer), now)
             claims.release(tx, claim)
             return None, False
-        known = msgspec.structs.replace(claim, job=outcomes.validated(tx, job, answer, begun, estimate=estimate))
+        if finished is not None and ranking.is_unrivalled(tx, job, now):
+            outcomes.ran_through(tx, job, answer, finished, claim.token, begun, now, estimate=estimate)
+            claims.release(tx, claim)
+            return self._claim(tx, index), True
+        known = msgspec.structs.replace(claim, job=outcomes.validated(tx, job, answer, now, estimate=estimate))
         if index >= self._runners or self._stopping.is_set():
             claims.release(tx, claim)
             return None, False
-        running = claims.go_on(tx, known, self._ranking, begun)
-        if running is None or finished is None or running.job.occupies is not None:
-            return running, False
-        outcomes.settle(tx, running.job, finished, claim.token, now)
-        claims.release(tx, claim)
-        return self._claim(tx, index), True
+        return claims.go_on(tx, known, self._ranking, now), False
 
     def _kept_at_once(self, claim: Claim, reply: tasks.Reply) -> tasks.Finished | None:
         """Keep the result of a program that was run as soon as it was checked, if there is one."""
         finished = reply.finished if isinstance(reply, tasks.Accepted) else None
-        if finished is None:
-            return None
+        if finished is None or finished.document != tasks.ABSENT:
+            return finished
         try:
             self._store.objects.adopt("results", claim.token, self._store.objects.incoming(claim.token))
         except FileNotFoundError:
@@ -312,7 +312,14 @@ class Worker:
     def _run(self, index: int, slot: Slot, work: _Work, claim: Claim) -> Claim | None:
         job = claim.job
         result = self._store.objects.incoming(claim.token)
-        task = tasks.Run(job.id, *self._files(job), str(result), self._limits, pacing.occupation(job))
+        task = tasks.Run(
+            job.id,
+            *self._files(job),
+            str(result),
+            self._limits,
+            pacing.occupation(job),
+            tasks.ABSENT if job.kind == "qasm" else _raw(claim.program),
+        )
         try:
             reply = self._ask(slot, work, claim, task, self._budget.seconds)
             if reply is None:
@@ -347,7 +354,8 @@ class Worker:
         """Keep the result that a child has left; leave the job to the pacer if its device is occupied for longer."""
         occupation = pacing.occupation(claim.job)
         if occupation is None or occupation.ends <= _now():
-            self._store.objects.adopt("results", claim.token, self._store.objects.incoming(claim.token))
+            if finished.document == tasks.ABSENT:
+                self._store.objects.adopt("results", claim.token, self._store.objects.incoming(claim.token))
             return False
         self._pacer.park(claim, finished, occupation.ends, moved=self._keep.set)
         return True
@@ -487,6 +495,10 @@ def _as_refusal(reply: tasks.Reply) -> tasks.Refused:
     if isinstance(reply, tasks.Refused):
         return reply
     return tasks.Refused(8021, "The simulator answered something else than was asked.")
+
+
+def _raw(program: bytes | None) -> msgspec.Raw:
+    return tasks.ABSENT if program is None else msgspec.Raw(program)
 
 
 def _recount(tx: Transaction) -> None:

@@ -94,6 +94,24 @@ def test_a_small_program_is_run_as_soon_as_it_was_checked(pipe: Connection, benc
     assert msgspec.json.decode(Path(result).read_bytes())["job_id"] == "two"
 
 
+def test_what_is_small_is_no_file(pipe: Connection, bench: Bench) -> None:
+    """A program that comes along is run as if it had been a file, and a small result is told."""
+    _, device, result = files(bench, BELL)
+    body, limits = msgspec.Raw(msgspec.json.encode(BELL)), msgspec.structs.replace(LIMITS, small_bytes=10_000)
+    accepted = ask(pipe, tasks.encode(tasks.Validate("one", "nowhere", device, limits, body=body)))
+    told = ask(pipe, tasks.encode(tasks.Run("two", "nowhere", device, result, limits, body=body)))
+    too_large = msgspec.structs.replace(limits, small_bytes=100)
+    written = ask(pipe, tasks.encode(tasks.Run("three", "nowhere", device, result, too_large, body=body)))
+
+    assert isinstance(accepted, tasks.Accepted)
+    assert isinstance(told, tasks.Finished)
+    assert isinstance(written, tasks.Finished)
+    assert msgspec.json.decode(told.document)["job_id"] == "two"
+    assert told.bytes == len(bytes(told.document))
+    assert written.document == tasks.ABSENT
+    assert msgspec.json.decode(Path(result).read_bytes())["job_id"] == "three"
+
+
 def test_what_fails_at_once_is_only_checked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program is as good as it was; its run will tell why it fails."""
     sent, device, result = files(bench, BELL)

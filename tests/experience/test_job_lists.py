@@ -239,7 +239,7 @@ def test_lists_may_be_ordered_by_any_field(desk: Desk, order: Any, expected: str
 def test_a_lost_program_hides_no_job(desk: Desk) -> None:
     """Neither the job itself nor the list that it is in."""
     jobs = [desk.inline() for _ in range(2)]
-    desk.store.objects.delete("programs", jobs[0])
+    factories.lose_program(desk.store, jobs[0])
 
     assert [("qObject" in job, job["id"]) for job in desk.listed("/Jobs")] == [(True, jobs[1]), (False, jobs[0])]
     assert desk.get(f"/Jobs/{jobs[0]}")["status"] == "VALIDATING"

@@ -60,7 +60,7 @@ def test_the_answer_to_a_submission(desk: Desk) -> None:
         {"qasm": FLIP, "status": "WORKING_IN_PROGRESS", "executionId": f"{answer['id']}-1"},
     ]
     assert {"kind", "error", "qObject"} & set(answer) == set()
-    kept = json.loads(desk.store.objects.read("programs", answer["id"]))
+    kept = json.loads(factories.kept(desk.store, "programs", answer["id"]))
     assert kept == {
         "qasms": [{"qasm": BELL, "name": "bell"}, {"qasm": FLIP}],
         "shots": 7,
@@ -204,7 +204,7 @@ def test_states_of_the_texts(desk: Desk, state: State) -> None:
 def test_a_job_without_its_files_is_shown(desk: Desk) -> None:
     """It is being deleted, perhaps; the list it is in must not fail."""
     job = submitted(desk)["id"]
-    desk.store.objects.delete("programs", job)
+    factories.lose_program(desk.store, job)
 
     assert desk.get(f"/Jobs/{job}")["qasms"] == []
 
@@ -215,5 +215,5 @@ def test_the_limit_of_pending_jobs_leaves_nothing_behind(open_desk: OpenDesk) ->
     first = submitted(desk)["id"]
     desks.error(desk.ask("POST", "/Jobs", json={"qasms": [{"qasm": BELL}], "backend": {"name": "device"}}), 400, 3458)
 
-    assert [path.stem for path in desk.store.objects.root.glob("programs/*/*")] == [first]
+    assert factories.programs(desk.store) == [first]
     assert desk.store.read(lambda tx: records.get(tx, first)).kind == "qasm"

@@ -354,6 +354,49 @@ def wide(town: Town) -> Wide:
     return Wide(town, town.store.write(work), [town.device, town.hidden, qpu])
 
 
+@given(
+    used=st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e5)), max_size=3),
+    expected=st.floats(0, 1e3),
+    actual=st.floats(0, 1e3),
+)
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+def test_passing_through_is_entering_starting_and_ending(
+    wide: Wide, used: list[tuple[float, float]], expected: float, actual: float
+) -> None:
+    """While nothing waits, one step leaves the accounts as the three do; the key of who has no work is not kept up."""
+    device, place = wide.devices[0], wide.places[0]
+    where = (device.id, place.project_id)
+    history = list(enumerate(used))
+
+    def before(tx: Transaction) -> None:
+        for number, (guess, cost) in history:
+            accounts.enter(tx, *where, guess, after(100 * number))
+            accounts.start(tx, *where, guess, after(100 * number))
+            accounts.correct(tx, *where, rules.cost(cost) - rules.cost(guess), after(100 * number))
+
+    def three(tx: Transaction) -> Any:
+        before(tx)
+        accounts.enter(tx, *where, expected, after(1000))
+        accounts.start(tx, *where, expected, after(1000))
+        accounts.correct(tx, *where, rules.cost(actual) - rules.cost(expected), after(1000))
+        return standing.lanes(tx), standing.usages(tx)
+
+    def one(tx: Transaction) -> Any:
+        before(tx)
+        accounts.pass_through(tx, *where, expected, actual, after(1000))
+        return standing.lanes(tx), standing.usages(tx)
+
+    (lanes, usages), (lanes_of_one, usages_of_one) = wide.town.store.rehearse(three), wide.town.store.rehearse(one)
+    assert usages.keys() == usages_of_one.keys()
+    for key, known in usages.items():
+        assert usages_of_one[key].at == known.at
+        assert usages_of_one[key].value == pytest.approx(known.value, rel=1e-9, abs=1e-9)
+    for known, found in zip(lanes, lanes_of_one, strict=True):
+        for name, value in (msgspec.structs.asdict(known) | {"key": found.key}).items():
+            same = pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+            assert getattr(found, name) == same, name
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("enter"), st.integers(0, 2), st.integers(0, 5), st.sampled_from([0.0, 1.0, 30.0, 1000.0])),

@@ -17,7 +17,8 @@ from chandelier.jobs.finding import Query
 from chandelier.jobs.intake import Limits
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job
-from factories import LIMITS, NOW, Town, a_program, after, reload, states
+from chandelier.store import parcels
+from factories import LIMITS, NOW, Town, a_program, after, kept, programs, reload, states
 
 HANDED_OVER = [State.CREATING, State.CREATED, State.VALIDATING]
 NO_PROGRAMS = [b"", b"{", b"null", b"[]", b"{}", b'"qobj"', b"\xff\xfe", b"[" * 100_000, a_program(experiments=0)]
@@ -43,21 +44,18 @@ def jobs(town: Town) -> list[Job]:
     return town.store.read(lambda tx: finding.find(tx, Query()).jobs)
 
 
-def programs(town: Town) -> list[str]:
-    """Return the names of the stored programs."""
-    return sorted(path.stem for path in (town.store.objects.root / "programs").rglob("*.json"))
-
-
-def test_a_program_is_taken_in_one_step(town: Town) -> None:
-    """The job waits to be validated, and the program is stored as it was sent."""
-    program = a_program(shots=77)
+@pytest.mark.parametrize("padding", [0, parcels.MOST])
+def test_a_program_is_taken_in_one_step(town: Town, padding: int) -> None:
+    """The job waits to be validated, and the program is stored as it was sent, in the database or as a file."""
+    program = a_program(shots=77) + b" " * padding
     job = submit(town, program)
 
     assert reload(town.store, job) == job
     assert (job.state, job.kind, job.shots, job.input_bytes) == (State.VALIDATING, "q-object", 77, len(program))
     assert job.calibration == town.device.calibration
     assert states(town.store, job) == HANDED_OVER
-    assert town.store.objects.read("programs", job.id) == program
+    assert kept(town.store, "programs", job.id) == program
+    assert town.store.objects.exists("programs", job.id) == (padding > 0)
 
 
 def test_workers_hear_of_a_submission(town: Town) -> None:
@@ -78,7 +76,7 @@ def test_what_is_no_qobj_is_refused(sqlite_town: Town, program: bytes) -> None:
 
     assert caught.value.code == 8000
     assert jobs(sqlite_town) == []
-    assert programs(sqlite_town) == []
+    assert programs(sqlite_town.store) == []
 
 
 def test_the_size_limit_is_inclusive(sqlite_town: Town) -> None:
@@ -91,17 +89,17 @@ def test_the_size_limit_is_inclusive(sqlite_town: Town) -> None:
     assert caught.value.code == 1006
     assert str(len(program)) in caught.value.message
     assert str(len(program) - 1) in caught.value.message
-    assert len(programs(sqlite_town)) == 1
+    assert len(programs(sqlite_town.store)) == 1
 
 
 @pytest.mark.parametrize("own", [None, 5])
 def test_shots_beside_the_program_count_where_it_says_nothing(sqlite_town: Town, own: int | None) -> None:
     """And are written into it, so that they are not lost."""
     job = submit(sqlite_town, a_program(shots=own), shots=99)
-    stored = qobj.decode_envelope(sqlite_town.store.objects.read("programs", job.id))
+    stored = qobj.decode_envelope(kept(sqlite_town.store, "programs", job.id))
 
     assert job.shots == stored.config.shots == (own or 99)
-    assert job.input_bytes == len(sqlite_town.store.objects.read("programs", job.id))
+    assert job.input_bytes == len(kept(sqlite_town.store, "programs", job.id))
 
 
 def test_without_any_shots_there_are_the_usual_ones(sqlite_town: Town) -> None:
@@ -109,7 +107,7 @@ def test_without_any_shots_there_are_the_usual_ones(sqlite_town: Town) -> None:
     job = submit(sqlite_town, a_program(shots=None))
 
     assert job.shots == qobj.DEFAULT_SHOTS
-    assert sqlite_town.store.objects.read("programs", job.id) == a_program(shots=None)
+    assert kept(sqlite_town.store, "programs", job.id) == a_program(shots=None)
 
 
 @given(
@@ -130,7 +128,7 @@ def test_impossible_shots_beside_the_program_are_refused(sqlite_town: Town, shot
     """As those inside it are."""
     with pytest.raises(errors.Invalid):
         submit(sqlite_town, a_program(shots=None), shots=shots)
-    assert programs(sqlite_town) == []
+    assert programs(sqlite_town.store) == []
 
 
 def test_pending_jobs_are_limited_for_each_user_and_device(town: Town) -> None:
@@ -147,7 +145,7 @@ def test_pending_jobs_are_limited_for_each_user_and_device(town: Town) -> None:
             attempt()
         assert caught.value.code == 3458
         assert "2" in caught.value.message
-    assert programs(town) == [first.id]
+    assert programs(town.store) == [first.id]
 
     submit(town, a_program(), limits, who=town.bob)
     town.store.write(lambda tx: outcomes.cancel(tx, first, after(1)))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -141,6 +141,58 @@ def test_writes_run_in_the_order_of_submission_on_sqlite(sqlite_url: str, bell: 
     database.close()
 
     assert order == list(range(200))
+
+
+def test_one_who_writes_alone_wakes_no_other_thread(sqlite_url: str, bell: Bell) -> None:
+    """The function runs in the thread that calls; one that is handed over runs in another."""
+    database = Database(sqlite_url, bell)
+    here = threading.get_ident()
+    written = database.write(lambda _tx: threading.get_ident())
+    handed_over = database.submit(lambda _tx: threading.get_ident()).result(PATIENCE)
+    database.close()
+
+    assert written == here
+    assert handed_over != here
+
+
+def test_writers_that_wait_are_done_by_whoever_leads(sqlite_url: str, bell: Bell) -> None:
+    """Many threads write at once: each has its own answer, and every row is there."""
+    database = Database(sqlite_url, bell)
+    database.write(lambda tx: _words.create(tx.connection))
+    with ThreadPoolExecutor(16) as threads:
+        let_go = hold_writer(database)
+        answers = [threads.submit(database.write, say(f"{number:03}")) for number in range(300)]
+        let_go()
+        found = [answer.result(PATIENCE) for answer in answers]
+
+    assert found == [f"{number:03}" for number in range(300)]
+    assert said(database) == found
+    database.close()
+
+
+def test_a_writer_that_is_interrupted_leaves_nobody_waiting(sqlite_url: str, bell: Bell) -> None:
+    """Ctrl-C in the thread that leads: its batch is told that nothing was written, later writes go on."""
+    database = Database(sqlite_url, bell)
+    database.write(lambda tx: _words.create(tx.connection))
+    let_go = hold_writer(database)
+
+    def interrupted(_tx: Transaction) -> None:
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(database.write, interrupted)
+        while not database._writer._waiting:  # type: ignore[union-attr]
+            threading.Event().wait(0.01)
+        neighbour = database.submit(say("neighbour"))
+        let_go()
+        with pytest.raises(KeyboardInterrupt):
+            first.result(PATIENCE)
+        with pytest.raises(errors.Unavailable):
+            neighbour.result(PATIENCE)
+
+    assert database.write(say("later")) == "later"
+    assert said(database) == ["later"]
+    database.close()
 
 
 def test_answers_are_given_after_the_commit(database: Database, empty_database_url: str) -> None:

@@ -142,7 +142,7 @@ def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
         _write(Path(task.picture), drawing)
     if task.at_once is None or accepted.seconds > task.at_once.seconds:
         return accepted
-    run = tasks.Run(task.job_id, task.program, task.device, task.at_once.result, task.limits)
+    run = tasks.Run(task.job_id, task.program, task.device, task.at_once.result, task.limits, body=task.body)
     return msgspec.structs.replace(accepted, finished=_run_at_once(run, kept))
 
 
@@ -160,7 +160,7 @@ def _run_at_once(task: tasks.Run, kept: Kept) -> tasks.Finished | None:
 def _compile(task: tasks.Validate, converted: Path, kept: Kept) -> QuantumCircuit:
     """Make the Qobj of a job's texts, which is the program from now on; return what the first of them says."""
     kept.forget()
-    compiled = compiler.compiled(_read(Path(task.program)), targets.load(task.device), job_id=task.job_id)
+    compiled = compiler.compiled(_program(task), targets.load(task.device), job_id=task.job_id)
     _write(converted, compiled.program)
     kept.program = programs.open_(compiled.program)
     kept.job_id = task.job_id
@@ -194,7 +194,9 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Finished:
     body = results.encode(document)
     if len(body) > task.limits.result_bytes:
         raise cost.too_large(len(body), task.limits)
-    _write(Path(task.result), body)
+    small = len(body) <= task.limits.small_bytes
+    if not small:
+        _write(Path(task.result), body)
     return tasks.Finished(
         success=not failed,
         code=8020 if failed else 0,
@@ -203,6 +205,7 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Finished:
         bytes=len(body),
         experiments=len(outcomes) - len(failed),
         metadata={"methods": sorted({way.plan.method for way in ways})},
+        document=msgspec.Raw(body) if small else tasks.ABSENT,
     )
 
 
@@ -216,7 +219,7 @@ def _prepare(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Ta
     target = targets.load(task.device)
     if kept.program is None or kept.job_id != task.job_id:
         kept.forget()
-        body = _read(Path(task.program))
+        body = _program(task)
         if len(body) * _OPENED > task.limits.memory_bytes:  # the decoder crashes when memory runs out
             raise errors.ProgramRefused(
                 f"Opening the program takes up to {cost.readable(len(body) * _OPENED)} of memory; "
@@ -242,6 +245,10 @@ def _told(message: str) -> str:
     """Make a message, which may quote the program, fit to be stored: PostgreSQL takes no NUL, a pipe no novel."""
     message = message.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 2]} …"
+
+
+def _program(task: tasks.Task) -> bytes:
+    return _read(Path(task.program)) if task.body == tasks.ABSENT else bytes(task.body)
 
 
 def _read(path: Path) -> bytes:

@@ -163,7 +163,7 @@ def meant(name: str, choice: Sequence[Device]) -> Device:
 
 def _execution(call: Call, job: Job, index: int = 0) -> Document:
     device = call.cloud.memory.device(call.tx, job.device_id)
-    found = executions.of(call.cloud.store.objects, job)
+    found = executions.of(call.cloud.store, call.tx, job)
     if index >= len(found.programs):
         raise _not_found()
     entry = found.programs[index]

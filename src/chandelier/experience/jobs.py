@@ -76,14 +76,14 @@ def submit(call: Call) -> Json:
             now=call.now,
             shots=submission.shots,
         )
-        document = shelf.document(call, job, versioned=False, whole=True)
+        document = shelf.created(call, job, versioned=False)
         return Json(document | inline(call, job))
     if bytes(submission.qasms) != b"null":
         asked = Asked(bytes(submission.qasms), submission.shots, submission.seed, submission.max_credits)
         job = intake.submit_texts(
             call.store, call.principal, place, device, asked, draft=draft, limits=limits(call), now=call.now
         )
-        document = shelf.document(call, job, versioned=False, whole=True)
+        document = shelf.created(call, job, versioned=False)
         return Json(document | inline(call, job))
     if not submission.allow_object_storage:
         raise errors.Invalid(
@@ -92,7 +92,7 @@ def submit(call: Call) -> Json:
     job = call.store.write(
         lambda tx: intake.open_(tx, call.principal, place, device, draft=draft, limits=limits(call), now=call.now)
     )
-    document = shelf.document(call, job, versioned=True, whole=True)
+    document = shelf.created(call, job, versioned=True)
     document["objectStorageInfo"] |= {
         "uploadUrl": storage.upload_url(call, job),
         "maxJobSizeInBytes": call.cloud.rules.max_job_bytes,
@@ -208,7 +208,7 @@ def upload_url(call: Call) -> Json:
 def download_url(call: Call) -> Json:
     """Return a URL to download the program from, unchanged."""
     job = shelf.shown(call)
-    if not call.store.objects.exists(outcomes.program_of(job), job.id):
+    if call.cloud.store.find_object(call.tx, outcomes.program_of(job), job.id) is None:
         raise errors.NotFound("Nothing was uploaded for this job, or its texts are not read yet.", 3253)
     return Json({"url": storage.download_url(call, "programs", job.id)})
 
@@ -234,11 +234,12 @@ def inline(call: Call, job: Job) -> Document:
     document: Document = {"qasms": []}
     if job.kind != "q-object":
         return document
-    # A file that is gone (the job is being deleted, say) must not take the job, or the list it is in, along.
+    store = call.cloud.store
+    # An object that is gone (the job is being deleted, say) must not take the job, or the list it is in, along.
     with contextlib.suppress(errors.NotFound):
-        document["qObject"] = msgspec.Raw(call.store.objects.read("programs", job.id))
+        document["qObject"] = msgspec.Raw(store.read_object(call.tx, "programs", job.id))
         if job.result is not None:
-            document["qObjectResult"] = msgspec.Raw(call.store.objects.read("results", job.result))
+            document["qObjectResult"] = msgspec.Raw(store.read_object(call.tx, "results", job.result))
     return document
 
 

@@ -15,7 +15,7 @@ from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
 from chandelier.experience.filters import Bounds, Filter
 from chandelier.gateway import Call, Encoded
-from chandelier.jobs import counts, finding, lifecycle, records
+from chandelier.jobs import counts, finding, intake, lifecycle, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
@@ -36,6 +36,10 @@ _waiting: Final = threading.BoundedSemaphore(8)
 #: How long the answer about a job that waits is good if nothing happens: what is foretold of it gets old.
 _WAITING_SECONDS: Final = 5.0
 _encode: Final = msgspec.json.Encoder().encode
+
+
+#: States that a job has entered, and when.
+Steps = Sequence[tuple[State, datetime]]
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -149,6 +153,12 @@ def recalled(call: Call, *, versioned: bool) -> bytes | None:
     return told.body
 
 
+def created(call: Call, job: Job, *, versioned: bool) -> Document:
+    """Return the full view of a job that was submitted just now: all that happened to it happened at its creation."""
+    steps = [(state, job.created) for state in intake.STEPS[job.state]]
+    return _Lookup(call.tx, call.cloud.memory).document(call, job, versioned=versioned, whole=True, steps=steps)
+
+
 def document(call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
     """Return the document of one job.
 
@@ -232,7 +242,7 @@ class _Lookup:
         """Return the place of a project."""
         return self._memory.place(self._tx, project_id)
 
-    def facts(self, call: Call, job: Job, *, steps: bool, position: bool = True) -> Facts:
+    def facts(self, call: Call, job: Job, *, steps: Steps = (), position: bool = True) -> Facts:
         placed = position and job.state is State.QUEUED
         base = f"/api/Jobs/{job.id}"
         links = {
@@ -248,7 +258,7 @@ class _Lookup:
             self.place(job.project_id),
             position=self._position(job) if placed else None,
             forecast=call.cloud.forecaster.latest() if placed else None,
-            steps=records.events(self._tx, job.id) if steps else (),
+            steps=steps,
             links=links,
             private=access.owns(call.principal, job.user_id),
         )
@@ -257,8 +267,10 @@ class _Lookup:
         ahead = counts.ahead(self._tx, job)
         return None if ahead is None else ahead + 1
 
-    def document(self, call: Call, job: Job, *, versioned: bool, whole: bool) -> Document:
-        facts = self.facts(call, job, steps=whole)
+    def document(self, call: Call, job: Job, *, versioned: bool, whole: bool, steps: Steps | None = None) -> Document:
+        if steps is None:
+            steps = records.events(self._tx, job.id) if whole else ()
+        facts = self.facts(call, job, steps=steps)
         view = documents.full if whole else documents.status
         return view(job, facts, versioned=versioned)
 
@@ -266,7 +278,7 @@ class _Lookup:
         """Return a queued job with its place in the queue, any other as it is."""
         if found.job.state is not State.QUEUED:
             return found
-        facts = self.facts(call, found.job, steps=False)
+        facts = self.facts(call, found.job)
         return Found(found.job, documents.full(found.job, facts, versioned=versioned))
 
     def candidates(self, call: Call, job: Job, *, versioned: bool) -> tuple[Document, ...]:
@@ -275,7 +287,7 @@ class _Lookup:
         Clients that ask for the unversioned one wrote filters in terms of either (protocol 6.4). The place in the
         queue is left out: finding it for every job that is looked at costs more than all the rest.
         """
-        facts = self.facts(call, job, steps=False, position=False)
+        facts = self.facts(call, job, position=False)
         asked = documents.full(job, facts, versioned=versioned)
         return (asked,) if versioned else (asked, documents.status(job, facts, versioned=True))
 

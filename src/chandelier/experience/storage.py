@@ -8,7 +8,7 @@ import time
 from typing import Literal
 
 from chandelier import errors
-from chandelier.gateway import Call, Empty, Stored
+from chandelier.gateway import Call, Empty, Encoded, Stored
 from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
@@ -57,12 +57,12 @@ def upload(call: Call) -> Empty:
     return Empty()
 
 
-def download_program(call: Call) -> Stored:
+def download_program(call: Call) -> Stored | Encoded:
     """Return a program as it was submitted, or as its texts were made into one."""
     return _download(call, "programs")
 
 
-def download_result(call: Call) -> Stored:
+def download_result(call: Call) -> Stored | Encoded:
     """Return a result as it was written."""
     return _download(call, "results")
 
@@ -76,14 +76,15 @@ def download_picture(call: Call) -> Stored:
     return Stored(call.store.objects.path("pictures", name), "image/png")
 
 
-def _download(call: Call, kind: Literal["programs", "results"]) -> Stored:
+def _download(call: Call, kind: Literal["programs", "results"]) -> Stored | Encoded:
     _verify(call, "GET", kind)
     job = records.get(call.tx, call.path["name"])
     name = job.id if kind == "programs" else outcomes.result_of(job)
     kept = outcomes.program_of(job) if kind == "programs" else kind
-    if not call.store.objects.exists(kept, name):
+    found = call.cloud.store.find_object(call.tx, kept, name)
+    if found is None:
         raise errors.NotFound("This object is not stored (any more).", 3252)
-    return Stored(call.store.objects.path(kept, name))
+    return Encoded(found) if isinstance(found, bytes) else Stored(found)
 
 
 def _verify(call: Call, method: str, kind: str) -> None:

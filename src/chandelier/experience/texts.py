@@ -18,7 +18,7 @@ from chandelier.jobs.records import Job
 def presented(call: Call, job: Job) -> Document:
     """Return what the unversioned full view of such a job has besides what every job has."""
     device = call.cloud.memory.device(call.tx, job.device_id)
-    found = executions.of(call.cloud.store.objects, job)
+    found = executions.of(call.cloud.store, call.tx, job)
     return {"qasms": [_program(job, device, entry, found.date) for entry in found.programs], "usedCredits": 0}
 
 

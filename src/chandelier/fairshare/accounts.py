@@ -192,6 +192,25 @@ def start(
     _write_lanes(tx, [*moved.values(), *way.elsewhere], new, way.policy)
 
 
+def pass_through(
+    tx: Transaction, device_id: DeviceId, project_id: ProjectId, expected: float, actual: float, began: datetime
+) -> None:
+    """Charge a job that began at a moment at which nothing waited: what `enter`, `start` and `correct` come to.
+
+    Args:
+        expected: What it was expected to take, s.
+        actual: What it took, s.
+    """
+    way = _load(tx, device_id, project_id, began)
+    new = _charged(way, rules.cost(actual), began)
+    moved = {node: msgspec.structs.replace(lane, since=began.timestamp()) for node, lane in way.here.items()}
+    root = moved[way.nodes[0]]
+    budget = tree.saved(root.budget, rules.cost(expected), way.policy, guarded=False)
+    moved[root.node_id] = msgspec.structs.replace(root, budget=budget)
+    _write_usage(tx, way.nodes[0], new)
+    _write_lanes(tx, moved.values(), new, way.policy)
+
+
 def correct(tx: Transaction, device_id: DeviceId, project_id: ProjectId, difference: float, began: datetime) -> None:
     """Charge a project more, or less, for a job that began at a moment; one from before there were accounts too."""
     if difference:

@@ -156,6 +156,17 @@ class Envelope(msgspec.Struct, frozen=True):
     experiments: list[msgspec.Raw]
 
 
+class _WireEnvelope(msgspec.Struct, frozen=True):
+    qobj_id: str
+    type: str | int
+    schema_version: str | None = None
+    header: msgspec.Raw = msgspec.Raw(b"{}")
+    config: Config | None = None
+    experiments: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_EXPERIMENTS)] | None = None
+    # One client misspells it.
+    experiements: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_EXPERIMENTS)] | None = None
+
+
 #: A list of experiments that is refused at its first element too many: of a list, msgspec would first make all
 #: elements, which take many times the memory of their JSON.
 _Experiments: Final = msgspec.defstruct(
@@ -165,16 +176,12 @@ _Experiments: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
     gc=False,
 )
-
-
-class _WireEnvelope(msgspec.Struct, frozen=True):
-    qobj_id: str
-    type: str | int
-    schema_version: str | None = None
-    header: msgspec.Raw = msgspec.Raw(b"{}")
-    config: Config | None = None
-    experiments: _Experiments | None = None  # type: ignore[valid-type]  # made above
-    experiements: _Experiments | None = None  # type: ignore[valid-type]  # one client misspells it
+_LongEnvelope: Final = msgspec.defstruct(
+    "_LongEnvelope",
+    [("experiments", _Experiments | None, None), ("experiements", _Experiments | None, None)],
+)
+#: A program that is longer could have more experiments than are taken.
+_SHORT: Final = 2 * MAX_EXPERIMENTS
 
 
 class _WireHeader(msgspec.Struct, frozen=True):
@@ -190,6 +197,7 @@ class _WireExperiment(msgspec.Struct, frozen=True):
 
 
 _envelope_decoder = msgspec.json.Decoder(_WireEnvelope)
+_long_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_LongEnvelope)
 _experiment_decoder = msgspec.json.Decoder(_WireExperiment)
 _header_decoder = msgspec.json.Decoder(_WireHeader)
 _document_decoder: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
@@ -202,6 +210,8 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
         errors.Invalid: Code 8000; the message names the field that is missing or wrong.
     """
     try:
+        if len(body) > _SHORT:
+            _long_decoder.decode(body)
         wire = _envelope_decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise errors.Invalid(f"The program is not a Qobj: {_readable(error)}.", 8000) from error
@@ -223,10 +233,9 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
 
 
 def _experiments(wire: _WireEnvelope) -> list[msgspec.Raw]:
-    listed: msgspec.Struct | None = wire.experiments if wire.experiments is not None else wire.experiements
-    if listed is None:
+    experiments = wire.experiments if wire.experiments is not None else wire.experiements
+    if experiments is None:
         raise errors.Invalid("The Qobj has no `experiments`.", 8000)
-    experiments = [raw for raw in msgspec.structs.astuple(listed) if raw is not ABSENT]
     if not experiments:
         raise errors.Invalid(f"The Qobj has 0 experiments; it must have 1 to {MAX_EXPERIMENTS}.", 8000)
     for index, experiment in enumerate(experiments):

@@ -6,9 +6,12 @@ files, named by absolute path, so that nothing big crosses a process boundary tw
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+#: A document that is a file.
+ABSENT: Final = msgspec.Raw(b"null")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -18,18 +21,20 @@ class Limits(msgspec.Struct, frozen=True):
         memory_bytes: Memory beyond what the idle child holds.
         cpu_seconds: Processor time of the child.
         result_bytes: Largest result document.
+        small_bytes: Largest result document that is told instead of being written to a file.
     """
 
     memory_bytes: int
     cpu_seconds: float
     result_bytes: int = 268435456
+    small_bytes: int = 0
 
 
 class AtOnce(msgspec.Struct, frozen=True):
     """Leave to run a program as soon as it was checked.
 
     Attributes:
-        result: Where the result document is to be written.
+        result: Where the result document is to be written, if it is not told (`Finished.document`).
         seconds: Only if it is predicted to take no more processor time than this, s.
     """
 
@@ -44,6 +49,7 @@ class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
         job_id: Names the job; the child keeps the program opened last, so that a `Run` of the same job need not
             open it again.
         program: Path of the Qobj as it was submitted, or of `formats.texts.Texts`.
+        body: The same itself, if it is small enough to be no file.
         device: Path of a `formats.device.DeviceDocument`. The file never changes; a new calibration has a new path.
         limits: What the check may use, and what `predicted` is held against.
         converted: For OpenQASM texts: where to write the Qobj that they are made into, and which is to be run.
@@ -58,6 +64,7 @@ class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
     converted: str | None = None
     picture: str | None = None
     at_once: AtOnce | None = None
+    body: msgspec.Raw = ABSENT
 
 
 class Occupation(msgspec.Struct, frozen=True):
@@ -73,9 +80,10 @@ class Occupation(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True, tag="run", tag_field="op"):
-    """Run a program that was validated, and write its result document to `result`.
+    """Run a program that was validated, and write its result document to `result`, unless it is small.
 
     Attributes:
+        body: As of `Validate`.
         occupation: None for a device that takes no longer than the simulation; then the result says how long that was.
     """
 
@@ -85,6 +93,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="op"):
     result: str
     limits: Limits
     occupation: Occupation | None = None
+    body: msgspec.Raw = ABSENT
 
 
 Task = Validate | Run
@@ -144,7 +153,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="reply"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="reply"):
-    """The program ran and the result document is written (and synced to disk) at `Run.result`.
+    """The program ran; the result document is here, or is written (and synced to disk) at `Run.result`.
 
     Attributes:
         success: Whether every experiment succeeded.
@@ -154,6 +163,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="reply"):
         bytes: Size of the result document.
         experiments: Experiments that ran to their end.
         metadata: How it was computed, JSON types only.
+        document: The result document, if it has at most `Limits.small_bytes`.
     """
 
     success: bool
@@ -163,6 +173,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="reply"):
     bytes: int
     experiments: int
     metadata: dict[str, Any] = {}
+    document: msgspec.Raw = ABSENT
 
 
 Reply = Accepted | Refused | Finished

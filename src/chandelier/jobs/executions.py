@@ -12,7 +12,7 @@ import msgspec
 from chandelier import errors
 from chandelier.formats import texts
 from chandelier.jobs.records import Job
-from chandelier.store.objects import Objects
+from chandelier.store import Store, Transaction
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -93,11 +93,11 @@ _texts = msgspec.json.Decoder(texts.Texts)
 _result = msgspec.json.Decoder(_Result)
 
 
-def of(objects: Objects, job: Job) -> Executions:
+def of(store: Store, tx: Transaction, job: Job) -> Executions:
     """Return the programs of a job; none if its files are gone, because it is being deleted."""
     with contextlib.suppress(errors.NotFound):
-        kept = _texts.decode(objects.read("programs", job.id))
-        result = _Result([]) if job.result is None else _result.decode(objects.read("results", job.result))
+        kept = _texts.decode(store.read_object(tx, "programs", job.id))
+        result = _Result([]) if job.result is None else _result.decode(store.read_object(tx, "results", job.result))
         outcomes = [_outcome(entry) for entry in result.results]
         pairs = enumerate(itertools.zip_longest(kept.qasms, outcomes))
         return Executions([_execution(index, text, outcome) for index, (text, outcome) in pairs], result.date)

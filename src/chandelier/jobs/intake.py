@@ -19,7 +19,7 @@ from chandelier.jobs import codes, finding, pending, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job, JobId, Kind
-from chandelier.store import Store, Transaction
+from chandelier.store import Store, Transaction, parcels
 from chandelier.tenancy import access, network
 from chandelier.tenancy.access import Principal
 from chandelier.tenancy.network import Place
@@ -28,6 +28,8 @@ from chandelier.tenancy.network import Place
 _HANDED_OVER: Final = (State.CREATED, State.VALIDATING)
 #: The states of a job whose program came along.
 _TAKEN: Final = (State.CREATING, *_HANDED_OVER)
+#: The states through which a job has gone when it is submitted, by the last of them.
+STEPS: Final = {steps[-1]: steps for steps in ((State.CREATING,), _TAKEN)}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -141,7 +143,15 @@ def submit_texts(
 
 
 def _keep(store: Store, job_id: JobId, program: bytes, work: Callable[[Transaction], Job]) -> Job:
-    """Store a program and then its job's row."""
+    """Store a program with its job's row, or, if it is large, before it."""
+
+    def whole(tx: Transaction) -> Job:
+        job = work(tx)
+        parcels.put(tx, "programs", job_id, program)
+        return job
+
+    if len(program) <= parcels.MOST:
+        return store.write(whole)
     store.objects.put("programs", job_id, program)
     try:
         return store.write(work)

@@ -12,7 +12,7 @@ from chandelier.formats import tasks
 from chandelier.jobs import codes, estimates, lifecycle, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
-from chandelier.store import Store, Transaction, objects
+from chandelier.store import Store, Transaction, objects, parcels
 
 _PURGED_AT_ONCE: Final = 500
 #: Objects that are named by the job itself.
@@ -27,12 +27,7 @@ def validated(
     Args:
         estimate: What `expected` returns, where that is known already.
     """
-    facts: dict[str, Any] = {
-        "summary": msgspec.to_builtins(accepted.summary),
-        "estimate": expected(tx, job, accepted) if estimate is None else estimate,
-        "predicted": accepted.seconds,
-        "shots": accepted.summary.shots,
-    }
+    facts = _found(accepted, expected(tx, job, accepted) if estimate is None else estimate)
     records.advance(tx, job.id, (State.VALIDATED, State.QUEUED), now, **facts)
     return msgspec.structs.replace(job, state=State.QUEUED, **facts)
 
@@ -71,8 +66,49 @@ def settle(tx: Transaction, job: Job, finished: tasks.Finished, result: str, now
     """Write that the program ran and left a result, of all experiments or of some.
 
     Args:
-        result: Name of the result object.
+        result: Name of the result object; one that is told is kept here, any other is a file already.
     """
+    state, facts = _came_of(tx, job, finished, result)
+    records.advance(tx, job.id, (state,), now, executions=finished.experiments, **facts)
+
+
+def ran_through(
+    tx: Transaction,
+    job: Job,
+    accepted: tasks.Accepted,
+    finished: tasks.Finished,
+    result: str,
+    begun: datetime,
+    now: datetime,
+    *,
+    estimate: float,
+) -> None:
+    """Write that the program can run, and that it ran at once, since nothing waited: `validated` and `settle` in one.
+
+    Args:
+        result: As of `settle`.
+        begun: When it began to run.
+        estimate: What `expected` returns.
+    """
+    known = _found(accepted, estimate)
+    state, facts = _came_of(tx, msgspec.structs.replace(job, **known), finished, result)
+    records.run_through(tx, job, state, begun, now, executions=finished.experiments, **known, **facts)
+
+
+def _found(accepted: tasks.Accepted, estimate: float) -> dict[str, Any]:
+    """Return the columns that tell what a check found."""
+    return {
+        "summary": msgspec.to_builtins(accepted.summary),
+        "estimate": estimate,
+        "predicted": accepted.seconds,
+        "shots": accepted.summary.shots,
+    }
+
+
+def _came_of(tx: Transaction, job: Job, finished: tasks.Finished, result: str) -> tuple[State, dict[str, Any]]:
+    """Keep what a run left, and learn from it; return the state in which the job ends, and the columns to set."""
+    if finished.document != tasks.ABSENT:
+        parcels.put(tx, "results", result, bytes(finished.document))
     seconds = finished.seconds if job.occupies is None else job.occupies
     facts: dict[str, Any] = {
         "seconds": seconds,
@@ -83,10 +119,9 @@ def settle(tx: Transaction, job: Job, finished: tasks.Finished, result: str, now
     if finished.success and job.predicted is not None and job.occupies is None:
         kind = str((job.summary or {}).get("kind"))
         estimates.learn(tx, job.device_id, kind, job.predicted, finished.seconds)
-    state = State.COMPLETED if finished.success else State.ERROR_RUNNING_JOB
-    if not finished.success:
-        facts |= {"error_code": finished.code, "error_message": finished.message}
-    records.advance(tx, job.id, (state,), now, executions=finished.experiments, **facts)
+    if finished.success:
+        return State.COMPLETED, facts
+    return State.ERROR_RUNNING_JOB, facts | {"error_code": finished.code, "error_message": finished.message}
 
 
 def requeue(tx: Transaction, job: Job, now: datetime) -> None:
@@ -147,6 +182,8 @@ def purge(store: Store, deleted_before: datetime, now: datetime) -> int:
 
     def work(tx: Transaction) -> None:
         codes.purge(tx, [code_id for *_, code_id in jobs if code_id is not None])
+        parcels.remove(tx, _OF_A_JOB, [job_id for job_id, *_ in jobs])
+        parcels.remove(tx, ("results",), [result for _, result, _ in jobs if result is not None])
         records.purged(tx, [job_id for job_id, *_ in jobs], now)
 
     # Files first: should the server end in between, they are looked for once more.

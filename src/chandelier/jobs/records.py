@@ -268,6 +268,32 @@ def advance(
         allowances.spend(tx, used)
 
 
+def run_through(
+    tx: Transaction, job: Job, ending: State, begun: datetime, now: datetime, *, executions: int, **facts: Any
+) -> None:
+    """Move a job that is being checked to its end at once: it has run already, and nothing waited.
+
+    Args:
+        begun: When it began to run.
+        executions: As of `advance`.
+        facts: Columns to set; `estimate` and `cost` are among them.
+
+    Raises:
+        errors.Conflict: The job is not being checked (any more).
+    """
+    accounts.alone(tx)
+    steps = (State.VALIDATED, State.QUEUED, State.RUNNING, ending)
+    facts = facts | {"state": ending, "started": begun, "ended": now}
+    row = tx.execute(_moving(steps[0], tuple(sorted(facts))), facts | {"job": job.id}).first()
+    if row is None:
+        raise errors.Conflict(f"Job {job.id} is not in a state from which it can become {steps[0]}.", 3251)
+    _log(tx, job.id, steps, begun, ended=now)
+    accounts.pass_through(tx, job.device_id, job.project_id, row.estimate, row.cost, begun)
+    used = _used(row, executions)
+    usage.record(tx, used)
+    allowances.spend(tx, used)
+
+
 def note(tx: Transaction, job_id: JobId, **facts: Any) -> None:
     """Set columns of a job that are not its state."""
     assert "state" not in facts
@@ -500,10 +526,18 @@ def _oldest(
     return Prepared(query.with_for_update(skip_locked=True) if locked else query)
 
 
-def _log(tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime) -> None:
-    """Write an event for each step, and have the bell rung for who follows the job, or waits for work."""
+def _log(
+    tx: Transaction, job_id: JobId, steps: Sequence[State], now: datetime, *, ended: datetime | None = None
+) -> None:
+    """Write an event for each step, and have the bell rung for who follows the job, or waits for work.
+
+    Args:
+        ended: The moment of the last step, if it is another one.
+    """
     assert all(lifecycle.may_move(*pair) for pair in itertools.pairwise(steps)), steps
-    tx.execute(_INSERT_EVENT, [{"job_id": job_id, "state": state, "at": now} for state in steps])
+    moments = itertools.chain(itertools.repeat(now, len(steps) - 1), [ended or now])
+    events = zip(steps, moments, strict=True)
+    tx.execute(_INSERT_EVENT, [{"job_id": job_id, "state": state, "at": moment} for state, moment in events])
     tx.ring(f"job:{job_id}")
     if steps[-1] is State.CANCELLED:
         tx.ring(f"cancelled:{job_id}")

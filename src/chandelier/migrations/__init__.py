@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chandelier.fairshare import accounts
 from chandelier.jobs import codes, estimates, records
 from chandelier.scheduling import accuracy, claims, quotas, reservations
-from chandelier.store import Store, Transaction, database
+from chandelier.store import Store, Transaction, database, parcels
 from chandelier.tenancy import allowances, audit, grants, members, usage
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ OWNERS = (
     members,
     audit,
     usage,
+    parcels,
 )
 #: Any number, as long as it stays the same: names the lock among those of the database.
 _LOCK: Final = 7_311_846_022

@@ -21,7 +21,7 @@ from chandelier.jobs import counts, lifecycle, outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job, JobId
 from chandelier.scheduling.ranking import Next, Ranking
-from chandelier.store import Transaction, database
+from chandelier.store import Transaction, database, parcels
 from chandelier.store.prepared import Prepared
 from chandelier.tenancy.users import UserId
 
@@ -67,11 +67,13 @@ class Claim(msgspec.Struct, frozen=True):
     """A job that a worker holds, to validate it or to run it (the job's state says which).
 
     Attributes:
+        program: What was submitted, if it is small enough to be no file.
         at_once: Nothing waits in front of a job that is to be validated, so it may be run in the same breath.
     """
 
     job: Job
     token: str
+    program: bytes | None = None
     at_once: bool = False
 
 
@@ -235,7 +237,7 @@ def _take(tx: Transaction, job_id: JobId, holder: str, now: datetime) -> Claim |
     row = {"job_id": job_id, "token": token, "holder": holder, "expires": now + LEASE}
     if not database.insert_if_absent(tx, _leases, row):
         return None  # on PostgreSQL another worker may have been as quick
-    return Claim(records.count_claim(tx, job_id), token)
+    return Claim(records.count_claim(tx, job_id), token, parcels.get(tx, "programs", job_id))
 
 
 def _begin(tx: Transaction, claim: Claim, following: Next, now: datetime) -> Claim:
@@ -245,7 +247,8 @@ def _begin(tx: Transaction, claim: Claim, following: Next, now: datetime) -> Cla
     mode = "dedicated" if following.dedicated else None
     turn = following.turn
     records.advance(tx, job.id, (State.RUNNING,), now, turn=turn, started=now, occupies=occupies, run_mode=mode)
-    return Claim(msgspec.structs.replace(job, state=State.RUNNING, started=now, occupies=occupies), claim.token)
+    running = msgspec.structs.replace(job, state=State.RUNNING, started=now, occupies=occupies)
+    return msgspec.structs.replace(claim, job=running, at_once=False)
 
 
 def _occupies(tx: Transaction, job: Job) -> float | None:

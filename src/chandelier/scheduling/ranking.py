@@ -14,7 +14,7 @@ from chandelier.fairshare import standing
 from chandelier.fairshare.rules import Allowed, Choice, Turn
 from chandelier.fairshare.standing import Look
 from chandelier.jobs import counts, records
-from chandelier.jobs.records import JobId
+from chandelier.jobs.records import Job, JobId
 from chandelier.scheduling import holds, occupancy, reservations
 from chandelier.scheduling.holds import Circumstances
 from chandelier.scheduling.reservations import Kept
@@ -79,6 +79,19 @@ def fair(tx: Transaction, now: datetime) -> Next | None:
         return Next(job_id, "reserved", dedicated=dedicated, pace=known.paces[DeviceId(choice.device)])
     anybody = _first(tx, look, free, now, allowed)
     return None if anybody is None else _plain(*anybody, known)
+
+
+def is_unrivalled(tx: Transaction, job: Job, now: datetime) -> bool:
+    """Tell whether a job would be the next if it began to wait now: nothing waits, and nothing holds it back.
+
+    Who asks is `accounts.alone`. Where devices are reserved the answer is no, as it may be for nothing.
+    """
+    if standing.look(tx) is not None:
+        return False
+    known = holds.look(tx, now)
+    if known.reservations or known.paces.get(job.device_id) != "fast":
+        return False
+    return holds.free(tx, now, known, ())(job.device_id, job.project_id)
 
 
 def _plain(choice: Choice, job_id: JobId, known: Circumstances) -> Next:

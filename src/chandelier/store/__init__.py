@@ -8,7 +8,8 @@ from typing import Any, NoReturn, TypeVar
 from chandelier.store import bell as bells
 from chandelier.store import database as databases
 from chandelier.store import objects as object_store
-from chandelier.store.database import Transaction
+from chandelier.store import parcels
+from chandelier.store.transactions import Transaction
 
 __all__ = ["Store", "Transaction", "open_store"]
 
@@ -30,6 +31,23 @@ class Store:
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction and return what it returns, after the durable commit."""
         return self.database.write(work)
+
+    def find_object(self, tx: Transaction, kind: object_store.Kind, name: str) -> bytes | Path | None:
+        """Return an object, or the file that holds it; None if it is not stored."""
+        found = parcels.get(tx, kind, name)
+        if found is not None:
+            return found
+        path = self.objects.path(kind, name)
+        return path if path.is_file() else None
+
+    def read_object(self, tx: Transaction, kind: object_store.Kind, name: str) -> bytes:
+        """Return an object's bytes.
+
+        Raises:
+            errors.NotFound: It is not stored (any more).
+        """
+        found = parcels.get(tx, kind, name)
+        return self.objects.read(kind, name) if found is None else found
 
     def rehearse(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction that is taken back, and return what it returns; nothing else stays of it."""
