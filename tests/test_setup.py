@@ -164,6 +164,16 @@ def test_a_folder_that_is_none_is_told(settings: Settings) -> None:
         setup.open_store(settings)
 
 
+def test_where_a_folder_was_sought_is_told(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that depends on where one stands is told in full."""
+    monkeypatch.chdir(tmp_path)
+    relative = msgspec.structs.replace(settings, data=Path("nowhere"))
+
+    with pytest.raises(errors.Unavailable) as caught:
+        setup.open_store(relative)
+    assert caught.value.message.startswith(f"{tmp_path / 'nowhere'} is not a data folder yet")
+
+
 @pytest.mark.parametrize("text", ["", "00", "not hexadecimal", "é"])
 def test_a_broken_secret_is_told(settings: Settings, made: setup.Made, text: str) -> None:
     """Nothing is ever signed with less than all of it."""

@@ -87,7 +87,9 @@ def open_store(settings: Settings) -> Store:
         secret = bytes.fromhex(settings.secret_file.read_text(encoding="ascii"))
     except (FileNotFoundError, NotADirectoryError):
         raise errors.Unavailable(
-            f"{settings.data} is not a data folder yet. Run: chandelier init --data {settings.data}", 1008
+            f"{settings.data.absolute()} is not a data folder yet. "
+            f"Run: chandelier init --data {settings.data.absolute()}",
+            1008,
         ) from None
     except (OSError, ValueError) as failure:
         raise errors.Unavailable(

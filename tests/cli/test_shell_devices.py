@@ -43,6 +43,8 @@ def test_a_device_gets_a_pace(shell: Shell) -> None:
     [listed] = [row for row in shell.json("device", "list") if row["name"] == "lima"]
 
     assert listed["pace"] == "fast"
+    ignored = shell.refused("device", "set", "lima", "--pace", "fast", "--overhead", "3")
+    assert "counts at the pace `real` only" in ignored
     assert "is a simulator" in shell.refused("device", "set", "ibmq_qasm_simulator", "--pace", "real")
     assert "it is fast or real" in shell.refused("device", "set", "lima", "--pace", "slow")
     assert "is not between" in shell.refused("device", "set", "lima", "--pace", "real", "--overhead", "-1")

@@ -40,9 +40,11 @@ def test_a_dry_run_limits_nothing(shell: Shell) -> None:
 
 
 def test_a_limit_that_is_reached_is_shown(shell: Shell) -> None:
-    """With the day on which jobs start again, if there is one."""
-    shell.text("limit", "set", "ibm-q", "--seconds", "0")
+    """With the day on which jobs start again, if there is one; who sets it is told at once."""
+    told = shell.text("limit", "set", "ibm-q", "--seconds", "0")
 
+    assert "Note: with that all of it is used, so its jobs wait" in told
+    assert "Note" not in shell.text("limit", "set", "ibm-q", "--seconds", "60", "--dry-run")
     assert [(row["full"], row["again"]) for row in shell.json("limit", "list")] == [(True, None)]
 
 

@@ -209,7 +209,19 @@ def test_what_runs_counts_in_a_limit(shell: Shell, store: Store) -> None:
     told = shell.text("limit", "set", "lab", "--seconds", "12")
     [row] = shell.json("limit", "list")
 
-    assert told.endswith("and has used 2.5 s; what runs now should take 10 s more\n")
+    assert "and has used 2.5 s; what runs now should take 10 s more.\nNote: with that all of it is used" in told
     assert (row["used"], row["running"], row["full"]) == (2.5, 10, True)
     assert shell.json("limit", "set", "lab", "--seconds", "13")["full"] is False
     assert shell.text("limit", "list").split("\n")[1].split()[:6] == ["lab", "all", "together", "13.0", "28", "2.5"]
+
+
+@pytest.mark.usefixtures("jobs")
+def test_what_a_failed_job_was_charged_is_shown(shell: Shell, store: Store) -> None:
+    """What a job used before it failed is charged, and told with the job."""
+    failed = wait(store, STUDENTS, 5)
+    run(store, failed)
+    where = records.JobId(failed), (State.ERROR_RUNNING_JOB,), datetime.now(UTC)
+    store.write(lambda tx: records.advance(tx, *where, cost=1.5, error_code=8021, error_message="It failed."))
+    shown = shell.json("job", "show", failed)
+
+    assert (shown["state"], shown["charged"]) == ("ERROR_RUNNING_JOB", 1.5)

@@ -166,7 +166,12 @@ def test_one_failure_leaves_the_others_alone(bench: Bench, failing: list[Json], 
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [("ERROR: std::bad_alloc", 8022), ("ERROR: Insufficient memory to run circuit", 8008), ("ERROR: odd", 8020)],
+    [
+        ("ERROR: std::bad_alloc", 8022),
+        ("ERROR: Insufficient memory to run circuit", 8022),
+        ("ERROR: Insufficient memory to run circuit 7. Required memory: 512M, max memory: 9M", 8008),
+        ("ERROR: odd", 8020),
+    ],
 )
 def test_what_aer_says_of_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch, status: str, code: int) -> None:
     """Where Aer ran out of memory, the code says so."""
@@ -176,6 +181,18 @@ def test_what_aer_says_of_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
 
     assert isinstance(reply, tasks.Refused | tasks.Finished)
     assert reply.code == code
+
+
+def test_more_memory_than_aer_may_use() -> None:
+    """An experiment that Aer finds too large is told in our words, with what it takes and what a job may use."""
+    device = target("simulator_statevector")
+    found = ways(program([*(gate("h", [index]) for index in range(21)), gate("save_state", range(21))]), device)
+    (refused,) = aer.run(found, device, tasks.Limits(8 << 20, 60.0))
+
+    assert refused.code == 8008
+    assert refused.message == (
+        "Simulating its 21 active qubits (statevector) takes 32 MiB of memory; a job may use 8 MiB. Use fewer qubits."
+    )
 
 
 def test_plain_values() -> None:

@@ -12,7 +12,7 @@ import pytest
 from physics import Bench, Json, gate, measure
 
 from chandelier.engines import aer as aers
-from chandelier.engines import circuits, clifford, cost, gates, methods, sampling
+from chandelier.engines import circuits, clifford, cost, gates, methods, reduction, sampling
 
 SIMULATOR = "simulator_stabilizer"
 NAMES = sorted(clifford.NAMES)
@@ -196,3 +196,17 @@ def test_shots_are_drawn_evenly_among_many_outcomes() -> None:
                 total[word - 64] += number
 
         assert physics.p_value(dict(enumerate(total.astype(int).tolist())), np.full(64, 1 / 64)) > 1e-3
+
+
+def reused(count: int, *between: Json) -> float:
+    """The predicted time for a qubit that is measured and reset again and again, s."""
+    again = [[*between, gate("measure", [0], memory=[slot]), gate("reset", [0])] for slot in range(count)]
+    found = reduction.reduced(physics.steps(*(step for steps in again for step in steps)))
+    return clifford.seconds(found, 1000)
+
+
+def test_choices_have_their_price() -> None:
+    """Qubits used again thousands of times are dear only as far as their outcomes are random."""
+    coins, certain = reused(3000, gate("h", [0])), reused(3000, gate("x", [0]))
+
+    assert certain < coins / 2 < 2

@@ -255,3 +255,16 @@ def test_bytes_are_readable() -> None:
     """Sizes are told with a unit."""
     assert cost.readable(3 << 20) == "3 MiB"
     assert cost.readable(2.0**100) == "1.1e+12 EiB"
+
+
+@pytest.mark.parametrize("name", ["unitary", "multiplexer"])
+def test_a_large_matrix_has_its_price(name: str) -> None:
+    """What Aer is given as numbers costs time for each entry, which soon is more than that of the state."""
+    one = [[float(row == column) for column in range(256)] for row in range(256)]
+    params = [one] if name == "unitary" else [[[1.0]]] * 256
+    matrix = gate(name, range(8), *params)
+    wanted = [gate("x", [0]), gate("save_probabilities", [0])]
+    ((dear,), (cheap,)) = (ways(program(steps), SIMULATOR) for steps in ([matrix, *wanted], wanted))
+
+    assert dear.plan.path == cheap.plan.path == cost.AER
+    assert dear.plan.seconds - cheap.plan.seconds == pytest.approx(cost.ENTRY * 4**8, rel=0.1)

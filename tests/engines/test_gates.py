@@ -12,7 +12,7 @@ from qiskit.quantum_info import Operator
 from qiskit_aer import AerSimulator
 
 from chandelier import errors
-from chandelier.engines import circuits, gates, methods
+from chandelier.engines import circuits, gates, methods, unitaries
 
 Matrix = NDArray[np.complex128]
 
@@ -258,3 +258,15 @@ def test_wrong_arity(name: str, width: int, params: object) -> None:
 def test_three_angles_with_every_gate(name: str, kept: list[float]) -> None:
     """A client that sends three angles with every gate on one qubit gets the gate that it means."""
     assert gates.parameters(name, 1, [0.1, 0.2, 0.3]) == kept
+
+
+@pytest.mark.parametrize("name", sorted(name for name, shape in gates.SHAPES.items() if shape.controlled))
+@pytest.mark.parametrize("controls", [1, 2, 3, 4])
+def test_matrices_with_controls_are_qiskits(name: str, controls: int) -> None:
+    """The matrix that is written down for a gate with controls is that of Qiskit's gate, phase included."""
+    count = gates.SHAPES[name].qubits + controls
+    angles = np.random.default_rng(controls).uniform(-3, 3, gates.SHAPES[name].params).tolist()
+    (step,) = steps(gate(name, range(count), *angles))
+    wanted = Operator(gates.operation(name, count, angles, frozenset())).data
+
+    assert np.abs(unitaries.whole(step) - wanted).max() < 1e-12

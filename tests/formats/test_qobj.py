@@ -107,8 +107,8 @@ def test_a_number_of_shots_that_no_device_takes(shots: int) -> None:
         decoded(config={"shots": shots})
 
     assert invalid.value.code == 8006
+    assert "at least 1, and at most the `max_shots`" in invalid.value.message
     assert str(shots) in invalid.value.message
-    assert f"1 to {2**53}" in invalid.value.message
 
 
 @pytest.mark.parametrize("key", ["experiments", "experiements"])

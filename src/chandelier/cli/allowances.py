@@ -50,6 +50,8 @@ def limit_set(
     where = "all devices together" if device is None else device
     told = f"{row['path']} may use {seconds:g} s of {where} in {days} days, and has used {row['used']:.4g} s"
     told += f"; what runs now should take {row['running']:.4g} s more" if row["running"] else ""
+    until = "" if row["again"] is None else f" until {row['again']}"
+    told += f".\nNote: with that all of it is used, so its jobs wait{until}" if row["full"] else ""
     told = f"Nothing is changed. Without --dry-run: {told}" if dry_run else told
     output.show(figures.told(row | {"dry_run": dry_run}), told, as_json=as_json)
 

@@ -143,6 +143,8 @@ def device_set(
     from chandelier import acts
 
     chosen = _pace(pace)
+    if overhead is not None and chosen != "real":
+        raise errors.Invalid("An overhead counts at the pace `real` only; leave --overhead out.", 1001)
     with folder.opened(data) as store:
         device = store.write(lambda tx: acts.set_pace(tx, folder.by(), name, chosen, overhead))
     facts = {"name": device.name, "pace": device.pace, "overhead": device.overhead}

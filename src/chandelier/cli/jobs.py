@@ -52,6 +52,7 @@ def job_show(
             "shots": job.shots,
             "estimate": job.estimate,
             "seconds": job.seconds,
+            "charged": job.cost,
             "error": None if job.error_code is None else f"{job.error_code}: {job.error_message}",
             "states": [{"state": str(state), "at": output.time(at)} for state, at in records.events(tx, job.id)],
         }

@@ -6,9 +6,9 @@ that are close together, they would have shots in common.
 """
 
 import collections
-import dataclasses
 import functools
 import os
+import re
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,20 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from chandelier import errors
-from chandelier.engines import circuits, methods, noise, programs, readout, routes, sampling, saved, usernoise
+from chandelier.engines import (
+    circuits,
+    cost,
+    methods,
+    noise,
+    outcome,
+    programs,
+    readout,
+    routes,
+    sampling,
+    saved,
+    usernoise,
+)
+from chandelier.engines import limits as held
 from chandelier.engines import target as targets
 from chandelier.formats import results, tasks
 
@@ -26,8 +39,10 @@ Json = dict[str, Any]
 
 #: Aer's seeds are below this.
 SEED_RANGE: Final = 1 << 62
+#: How Aer says that an experiment needs more memory than it may use, and how much, MiB.
+_NEEDED: Final = re.compile(r"nsufficient memory.*Required memory: (\d+)M", re.DOTALL)
 #: Words of Aer by which it can be told that memory was the reason.
-_EXHAUSTED: Final[Mapping[str, int]] = {"nsufficient memory": 8008, "bad_alloc": 8022}
+_EXHAUSTED: Final = ("nsufficient memory", "bad_alloc")
 
 #: Threads pay from 2 to this many numbers on; with fewer they only wait for each other.
 PARALLEL_FROM: Final = 16
@@ -42,22 +57,7 @@ _BITS: Final[Mapping[str, int]] = {
 THREAD_BYTES: Final = 80 << 20
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What became of one experiment.
-
-    Attributes:
-        result: Its entry in the result document.
-        code: 0, or why it failed, as in `errors.CODES`.
-        message: Empty, or why it failed.
-    """
-
-    result: results.ExperimentResult
-    code: int = 0
-    message: str = ""
-
-
-def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[Outcome]:
+def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[outcome.Outcome]:
     """Run experiments.
 
     Args:
@@ -71,14 +71,16 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
     return [_run(way, target, limits) for way in ways]
 
 
-def _run(way: routes.Route, target: targets.Target, limits: tasks.Limits) -> Outcome:
+def _run(way: routes.Route, target: targets.Target, limits: tasks.Limits) -> outcome.Outcome:
     given = way.experiment.seed
     seed = secrets.randbelow(1 << 31) if given is None else given
     try:
         circuit = build(way, target)
         report = _call(way, circuit, target, limits, own_seed(seed, way.experiment.index))
     except Exception as error:  # noqa: BLE001 -- whatever one experiment does, the others go on
-        return failure(way, *reason(error))
+        return outcome.failure(way, *outcome.reason(error))
+    if not report.success:
+        return outcome.failure(way, *_why(way, str(report.status), limits))
     return _outcome(way, circuit, report, seed, target)
 
 
@@ -172,7 +174,8 @@ def _call(way: routes.Route, circuit: circuits.Circuit, target: targets.Target, 
     )
     result = job.result()
     if not result.results:  # Aer gave up on the call as a whole
-        raise errors.ProgramRefused(str(result.status).removeprefix("ERROR:").strip(), 8021)
+        code, message = _why(way, str(result.status), limits)
+        raise errors.ProgramRefused(message, code)
     return result.results[0]
 
 
@@ -186,25 +189,27 @@ def simulator(method: str, count: int = 1) -> AerSimulator:
     return AerSimulator(method=method, max_parallel_threads=count, max_parallel_shots=1, max_parallel_experiments=1)
 
 
-def reason(error: Exception) -> tuple[int, str]:
-    """The code and the message of an experiment that failed."""
-    if isinstance(error, errors.ProgramRefused):
-        return error.code, error.message
-    if isinstance(error, MemoryError):
-        return 8022, "It used more memory than a job may."
-    return 8021, _short(f"{type(error).__name__}: {error}")
+def _why(way: routes.Route, status: str, limits: tasks.Limits) -> tuple[int, str]:
+    """The code and the message of an experiment that failed on Aer, by what Aer says of it."""
+    needed = _NEEDED.search(status)
+    if needed is not None:
+        qubits = len(programs.active(way.steps))
+        refused = cost.unfitting(qubits, way.plan.method, float(needed[1]) * (1 << 20), limits)
+        return refused.code, refused.message
+    if any(words in status for words in _EXHAUSTED):
+        return held.OUT_OF_MEMORY, held.memory_exceeded(limits)
+    return 8021, outcome.short(status.removeprefix("ERROR:").strip())
 
 
-def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any, seed: int, target: targets.Target) -> Outcome:
-    if not report.success:
-        message = _short(str(report.status).removeprefix("ERROR:").strip())
-        return failure(way, next((code for words, code in _EXHAUSTED.items() if words in message), 8021), message)
+def _outcome(
+    way: routes.Route, circuit: circuits.Circuit, report: Any, seed: int, target: targets.Target
+) -> outcome.Outcome:
     details = report.metadata or {}
     try:
         data = _data(way, circuit, report.data.to_dict(), seed, target)
     except saved.NotFiniteError:
-        return failure(way, 8021, "A value that it saves is not a finite number.")
-    return success(
+        return outcome.failure(way, 8021, "A value that it saves is not a finite number.")
+    return outcome.success(
         way,
         data,
         seed,
@@ -213,43 +218,6 @@ def _outcome(way: routes.Route, circuit: circuits.Circuit, report: Any, seed: in
         noise=str(details.get("noise", "")),
         sampled=bool(details.get("measure_sampling", False)),
     )
-
-
-def success(
-    way: routes.Route, data: Json, seed: int, seconds: float, *, qubits: int, noise: str, sampled: bool = True
-) -> Outcome:
-    """What became of an experiment that ran to its end, whoever computed it.
-
-    Args:
-        data: Counts, shots and what was saved.
-        seed: Asked for, or drawn where none was.
-        seconds: Time that it took, s.
-        qubits: Qubits on which anything happened.
-        noise: What kind of noise there was, by Aer's word.
-        sampled: Whether all shots were drawn from one evolution.
-    """
-    experiment = way.experiment
-    return Outcome(
-        results.ExperimentResult(
-            shots=experiment.shots,
-            success=True,
-            status="DONE",
-            data=data,
-            header=experiment.header,
-            circ_id=experiment.index,
-            **readout.described(experiment.config),
-            time_taken=seconds,
-            seed_simulator=seed,
-            metadata={"method": way.plan.method, "active_qubits": qubits, "noise": noise, "sampled": sampled},
-        )
-    )
-
-
-def failure(way: routes.Route, code: int, message: str) -> Outcome:
-    """What became of an experiment that failed."""
-    experiment = way.experiment
-    entry = results.failed(reason=message, shots=experiment.shots, header=experiment.header, circ_id=experiment.index)
-    return Outcome(entry, code, message)
 
 
 def _data(
@@ -275,7 +243,3 @@ def _data(
         return {**data, "memory": seen}
     words = readout.misread_shots(rng, words, way.steps)
     return {**data, "counts": results.counts(collections.Counter(words)), "memory": results.memory(words)}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 500 else f"{text[:500]} …"

@@ -40,6 +40,7 @@ from chandelier.engines import (
     cost,
     limits,
     methods,
+    outcome,
     picture,
     programs,
     routes,
@@ -171,11 +172,11 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Finished:
     started = time.monotonic()
     program, target, ways = _prepare(task, kept)
     outcomes = running.run(ways, target, task.limits)
-    failed = [outcome for outcome in outcomes if outcome.code]
+    failed = [one for one in outcomes if one.code]
     if len(failed) == len(outcomes) and failed[0].code in {8008, 8022}:
         raise errors.ProgramRefused(failed[0].message, failed[0].code)
     seconds, now = time.monotonic() - started, datetime.datetime.now(datetime.UTC)
-    entries = [outcome.result for outcome in outcomes]
+    entries = [one.result for one in outcomes]
     occupation = task.occupation or tasks.Occupation(seconds, now)
     if task.occupation is not None:
         entries = [_as_on_machine(entry, way) for entry, way in zip(entries, ways, strict=True)]
@@ -234,10 +235,10 @@ def _prepare(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Ta
     return kept.program, target, kept.plan[2]
 
 
-def _first_failure(outcomes: list[aer.Outcome]) -> str:
-    for outcome in outcomes:
-        if outcome.code:
-            return f"Experiment {outcome.result.circ_id}: {outcome.message}"
+def _first_failure(outcomes: list[outcome.Outcome]) -> str:
+    for one in outcomes:
+        if one.code:
+            return f"Experiment {one.result.circ_id}: {one.message}"
     return ""
 
 

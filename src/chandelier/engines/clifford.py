@@ -33,14 +33,20 @@ _CHUNK: Final = 4096
 #: Angles are those of a Clifford gate up to rounding of the entries of its matrix.
 _ROUNDING: Final = 1e-12
 
-#: Measured times of a circuit, of an instruction, of a wire, of a bit of the tableau, of the smallest step of
-#: finding a basis, and to draw a bit, s.
+#: Measured times of a circuit, of an instruction, of a wire, of a bit of the tableau that it changes, of one that is
+#: read, s.
 START: Final = 100e-6
 READ: Final = 3e-6
 WIRE: Final = 1e-6
 BIT: Final = 1e-9
+CELL: Final = 50e-9
+#: Measured times of a row of the basis, of a bit in it, and of a bit of another row that it is added to, s.
 ROW: Final = 20e-6
+LOOK: Final = 0.11e-6
+ADD: Final = 0.04e-9
+#: Measured times to draw a bit, and to add a row of the basis to it, s.
 DRAW: Final = 20e-9
+MIX: Final = 0.04e-9
 
 #: Gates by the names of Qobj, and what they are to stim.
 NAMES: Final[Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]]] = {
@@ -64,6 +70,8 @@ NAMES: Final[Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]]] = {
 _CONTROLLED: Final[Mapping[str, str]] = {"x": "CX", "y": "CY", "z": "CZ"}
 _ROTATIONS: Final = frozenset({"p", "u1", "u2", "u3", "u", "U", "r", "rx", "ry", "rz"})
 _STRUCTURE: Final = frozenset({"id", "u0", "nop", "measure", "reset", "barrier", "delay", "bfunc", "copy"})
+#: Gates that turn states of the computational basis into such states, so that no more outcomes become possible.
+_STEADY: Final = (frozenset(NAMES) - {"h", "sx", "sxdg", "ecr"}) | _STRUCTURE | {"p", "u1", "rz", "pauli"}
 #: Instructions that a circuit may contain, if their angles are right.
 KNOWN: Final = frozenset(NAMES) | _ROTATIONS | _STRUCTURE | {"pauli"}
 
@@ -100,12 +108,21 @@ def takes(circuit: reduction.Reduced) -> bool:
 
 
 def seconds(circuit: reduction.Reduced, shots: int) -> float:
-    """Predict the time for a circuit's counts, s: the most that it can be, as if all measurements were random."""
+    """Predict the time for a circuit's counts, s: the most that it can be, as if no two measurements had to agree."""
     wires = sum(len(piece.wires) for piece in circuit.pieces)
     seen = sum(len(piece.seen) for piece in circuit.pieces)
     parts = sum(len(piece.parts) for piece in circuit.pieces)
-    basis = seen * (ROW + BIT * wires * seen / 8)
-    return START + parts * (READ + BIT * wires) + wires * (WIRE + BIT * wires) + basis + DRAW * shots * seen
+    ranks = [_rank(piece) for piece in circuit.pieces]
+    rank, pairs = sum(ranks), sum(one * len(piece.wires) for one, piece in zip(ranks, circuit.pieces, strict=True))
+    tableau = parts * (READ + BIT * wires) + wires * (WIRE + CELL * wires)
+    basis = rank * (ROW + LOOK * seen) + ADD * pairs * seen
+    return START + tableau + basis + shots * seen * (DRAW + MIX * rank)
+
+
+def _rank(piece: reduction.Piece) -> int:
+    """The most binary choices that a piece can make: one for each measured wire, and for each gate that branches."""
+    branching = sum(step is not None and step.name not in _STEADY for step, _, _ in piece.parts)
+    return min(len(piece.seen), branching)
 
 
 def memory(circuit: reduction.Reduced) -> int:

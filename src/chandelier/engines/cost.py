@@ -8,12 +8,12 @@ meant to be right within a factor of three; the limits of the operating system s
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from chandelier import errors
-from chandelier.engines import frontier, gates, methods, programs, saved
+from chandelier.engines import frontier, methods, profiles, programs
 from chandelier.engines import target as targets
-from chandelier.formats import qobj, tasks
+from chandelier.formats import tasks
 
 #: Time to touch one amplitude: of a state without noise, of a state in a noisy shot, of a density matrix, s.
 PURE: Final = 5e-9
@@ -24,6 +24,8 @@ SMALL: Final = 0.3
 #: Time to prepare an instruction, and one with noise, whatever the size of the state, s.
 PREPARE: Final = 40e-6
 PREPARE_NOISY: Final = 0.6e-3
+#: Time to check an entry of a matrix that is given by numbers, and to take it to the simulator, s.
+ENTRY: Final = 1.2e-6
 #: Time for an instruction in each shot, and for one with noise, whatever the size of the state, s.
 STEP: Final = 5e-6
 STEP_NOISY: Final = 15e-6
@@ -57,69 +59,8 @@ IDEAL: Final = "ideal"
 CLIFFORD: Final = "clifford"
 
 
-class Save(NamedTuple):
-    """What one kind of saved value takes.
-
-    Attributes:
-        bits: It has 2**(bits · qubits) entries.
-        held: Memory for each entry, from Aer's copy to JSON text, bytes; of what may be sparse the least.
-        written: Least size of an entry in the result, bytes.
-    """
-
-    bits: int
-    held: int
-    written: int
-
-
-SAVES: Final[Mapping[str, Save]] = {
-    "save_density_matrix": Save(2, 240, 10),
-    "save_probabilities": Save(1, 96, 4),
-    "save_probabilities_dict": Save(1, 32, 0),
-    "save_statevector": Save(1, 288, 10),
-    "save_statevector_dict": Save(1, 32, 0),
-    "save_superop": Save(4, 240, 10),
-    "save_unitary": Save(2, 240, 10),
-}
 #: Least size of one shot in the result's memory: `"0x0",`.
 SHOT_WRITTEN: Final = 6
-
-
-class Profile(NamedTuple):
-    """What of an experiment costs time and memory.
-
-    Attributes:
-        qubits: Qubits on which anything happens.
-        small: Gates on one qubit.
-        large: Gates on more.
-        waits: Waiting times.
-        measures: Qubits measured, counted each time.
-        dynamic: Whether shots differ before the end: conditions, or measured qubits used again.
-        mixed: Whether there are channels or noise.
-        resets: Whether qubits are reset.
-        clifford: Whether all gates are Clifford gates.
-        t_gates: Gates outside the Clifford group.
-        saves: Names of what is saved or set.
-        saved: Memory that saved values take, bytes.
-        written: Least size of saved values in the result, bytes.
-        bonds: For each pair of neighbours in the chain of qubits, the gates that cross it.
-        shots: Repetitions.
-    """
-
-    qubits: int
-    small: int
-    large: int
-    waits: int
-    measures: int
-    dynamic: bool
-    mixed: bool
-    resets: bool
-    clifford: bool
-    t_gates: int
-    saves: frozenset[str]
-    saved: float
-    written: float
-    bonds: tuple[int, ...]
-    shots: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,39 +78,6 @@ class Plan:
     seconds: float
     memory_bytes: int
     path: str = AER
-
-
-def profile(steps: Sequence[qobj.Instruction], *, shots: int, noisy: bool) -> Profile:
-    """Count what costs.
-
-    Args:
-        steps: Instructions, with waiting times if the device has noise.
-        shots: Repetitions.
-        noisy: Whether gates and measurements have errors.
-    """
-    acting = [step for step in steps if programs.acts(step)]
-    large = [step for step in acting if len(step.qubits or ()) > 1]
-    active = sorted(programs.active(steps))
-    sizes = _sizes(steps, shots)
-    return Profile(
-        qubits=len(active),
-        small=len(acting) - len(large),
-        large=len(large),
-        waits=sum(step.name == "delay" for step in steps) if noisy else 0,
-        measures=sum(len(step.qubits or ()) for step in steps if step.name == "measure"),
-        dynamic=_dynamic(steps),
-        mixed=noisy or any(methods.channel(step.name) for step in steps),
-        resets=any(step.name in {"reset", "initialize"} for step in steps),
-        clifford=all(step.name in gates.CLIFFORD for step in acting),
-        t_gates=sum(step.name not in gates.CLIFFORD for step in acting),
-        saves=frozenset(
-            saved.saved_as(step) for step in steps if methods.saves(step.name) or step.name.startswith("set_")
-        ),
-        saved=sum(SAVES[name].held * entries for name, entries in sizes),
-        written=sum(SAVES[name].written * entries for name, entries in sizes),
-        bonds=_bonds(active, large),
-        shots=shots,
-    )
 
 
 def exact(order: frontier.Order, *, shots: int, listed: int) -> Plan:
@@ -191,7 +99,7 @@ def unrivalled(one: Plan, limits: tasks.Limits) -> bool:
     return one.seconds <= min(START, limits.cpu_seconds) and one.memory_bytes <= limits.memory_bytes
 
 
-def plan(case: Profile, method: str, limits: tasks.Limits, offers: Sequence[Plan] = ()) -> Plan:
+def plan(case: profiles.Profile, method: str, limits: tasks.Limits, offers: Sequence[Plan] = ()) -> Plan:
     """Choose the cheapest method that fits, or predict the one that is given.
 
     Args:
@@ -211,11 +119,7 @@ def plan(case: Profile, method: str, limits: tasks.Limits, offers: Sequence[Plan
     fitting = [one for one in choices if one.memory_bytes <= limits.memory_bytes]
     if not fitting:
         least = min(choices, key=lambda one: one.memory_bytes)
-        raise errors.ProgramRefused(
-            f"Simulating its {case.qubits} active qubits ({least.method}) takes {readable(least.memory_bytes)} of "
-            f"memory; a job may use {readable(limits.memory_bytes)}. Use fewer qubits.",
-            8008,
-        )
+        raise unfitting(case.qubits, least.method, least.memory_bytes, limits)
     best = next((one for one in fitting if one.seconds <= limits.cpu_seconds), None)
     if best is None:
         best = min(fitting, key=lambda one: one.seconds)
@@ -226,6 +130,15 @@ def plan(case: Profile, method: str, limits: tasks.Limits, offers: Sequence[Plan
             8009,
         )
     return best
+
+
+def unfitting(qubits: int, method: str, size: float, limits: tasks.Limits) -> errors.ProgramRefused:
+    """The refusal of an experiment that takes this much memory, bytes."""
+    return errors.ProgramRefused(
+        f"Simulating its {qubits} active qubits ({method}) takes {readable(size)} of memory; a job may use "
+        f"{readable(limits.memory_bytes)}. Use fewer qubits.",
+        8008,
+    )
 
 
 def holding(chosen: Plan, size: int, limits: tasks.Limits) -> Plan:
@@ -244,7 +157,7 @@ def holding(chosen: Plan, size: int, limits: tasks.Limits) -> Plan:
     return dataclasses.replace(chosen, memory_bytes=whole)
 
 
-def result_bytes(case: Profile, *, memory: bool) -> float:
+def result_bytes(case: profiles.Profile, *, memory: bool) -> float:
     """The least that the result of an experiment takes, bytes.
 
     Args:
@@ -288,7 +201,7 @@ def device_seconds(experiment: programs.Opened, duration: float, target: targets
     return min(experiment.shots * (wait + duration), FOREVER)
 
 
-def _candidates(case: Profile, method: str) -> list[str]:
+def _candidates(case: profiles.Profile, method: str) -> list[str]:
     """Methods that can do an experiment, the preferred first.
 
     The extended stabilizer method approximates, at 0.1 s and more for each shot; what it stands for is computed
@@ -315,18 +228,18 @@ def _candidates(case: Profile, method: str) -> list[str]:
     return [name for name in [*order, *last] if _saves_fit(case, name)]
 
 
-def _saves_fit(case: Profile, name: str) -> bool:
+def _saves_fit(case: profiles.Profile, name: str) -> bool:
     return case.saves <= methods.METHODS[name].others
 
 
-def _predicted(case: Profile, name: str) -> Plan:
+def _predicted(case: profiles.Profile, name: str) -> Plan:
     seconds, size = _MODELS[name](case)
     steps = case.small + case.large + case.waits + case.measures
-    fixed = START + (PREPARE_NOISY if case.mixed else PREPARE) * steps
+    fixed = START + (PREPARE_NOISY if case.mixed else PREPARE) * steps + ENTRY * case.entries
     return Plan(name, fixed + seconds, int(BASE_MEMORY + min(size + case.saved, 1e18)))
 
 
-def _statevector(case: Profile) -> tuple[float, float]:
+def _statevector(case: profiles.Profile) -> tuple[float, float]:
     amplitudes = 2.0**case.qubits
     weight = case.large + SMALL * (case.small + case.waits)
     if case.mixed or case.dynamic or case.resets:
@@ -336,13 +249,13 @@ def _statevector(case: Profile) -> tuple[float, float]:
     return PURE * amplitudes * (weight + 1) + DRAW * case.shots, 16 * amplitudes
 
 
-def _density_matrix(case: Profile) -> tuple[float, float]:
+def _density_matrix(case: profiles.Profile) -> tuple[float, float]:
     entries = 4.0**case.qubits
     once = DENSITY * entries * (case.large + SMALL * (case.small + case.waits) + 1)
     return once * (case.shots if case.dynamic else 1) + DRAW * case.shots, SLACK * 16 * entries
 
 
-def _stabilizer(case: Profile) -> tuple[float, float]:
+def _stabilizer(case: profiles.Profile) -> tuple[float, float]:
     n = case.qubits
     shot = case.measures * (0.4e-6 + 1.4e-10 * n * n)
     if case.dynamic:
@@ -350,14 +263,14 @@ def _stabilizer(case: Profile) -> tuple[float, float]:
     return case.shots * shot, n * n
 
 
-def _extended_stabilizer(case: Profile) -> tuple[float, float]:
+def _extended_stabilizer(case: profiles.Profile) -> tuple[float, float]:
     """For each shot, a walk of 5000 steps over the terms that the gates outside the Clifford group make."""
     terms = min(2.0 ** min(case.t_gates, 1000), 400 * 1.17 ** min(case.t_gates, 1000))
     step = 18e-6 + 6e-8 * terms * case.qubits
     return case.shots * 5000 * step, 16 * terms * case.qubits**2
 
 
-def _mps(case: Profile) -> tuple[float, float]:
+def _mps(case: profiles.Profile) -> tuple[float, float]:
     """Bonds double at most with each gate across them, and are never wider than either side of the chain."""
     n = case.qubits
     widths = [2.0 ** min(count, place + 1, n - place - 1) for place, count in enumerate(case.bonds)]
@@ -369,18 +282,18 @@ def _mps(case: Profile) -> tuple[float, float]:
     return case.shots * (draw + once) if repeated else once + case.shots * draw, memory
 
 
-def _unitary(case: Profile) -> tuple[float, float]:
+def _unitary(case: profiles.Profile) -> tuple[float, float]:
     entries = 4.0**case.qubits
     return PURE * entries * (case.large + SMALL * case.small + 1), 16 * entries
 
 
-def _superop(case: Profile) -> tuple[float, float]:
+def _superop(case: profiles.Profile) -> tuple[float, float]:
     entries = 16.0**case.qubits
     return DENSITY * entries * (case.large + SMALL * case.small + 1), 16 * entries
 
 
 #: For each method, seconds beyond the fixed ones and bytes of the state.
-_MODELS: Final[Mapping[str, Callable[[Profile], tuple[float, float]]]] = {
+_MODELS: Final[Mapping[str, Callable[[profiles.Profile], tuple[float, float]]]] = {
     methods.STATEVECTOR: _statevector,
     methods.DENSITY_MATRIX: _density_matrix,
     methods.STABILIZER: _stabilizer,
@@ -389,44 +302,6 @@ _MODELS: Final[Mapping[str, Callable[[Profile], tuple[float, float]]]] = {
     methods.UNITARY: _unitary,
     methods.SUPEROP: _superop,
 }
-
-
-def _dynamic(steps: Sequence[qobj.Instruction]) -> bool:
-    """Whether anything depends on a measurement, or follows one on the same qubit."""
-    measured: set[int] = set()
-    for step in steps:
-        if step.name in {"bfunc", "copy"} or step.conditional is not None:
-            return True
-        if step.name == "barrier" or methods.saves(step.name):
-            continue
-        if measured.intersection(step.qubits or ()):
-            return True
-        if step.name == "measure":
-            measured.update(step.qubits or ())
-    return False
-
-
-def _sizes(steps: Sequence[qobj.Instruction], shots: int) -> list[tuple[str, float]]:
-    """What is saved, with the number of its entries: of lists by shot, that of all shots where they differ."""
-    sizes: list[tuple[str, float]] = []
-    differ = False
-    for step in steps:
-        differ = differ or step.name in {"measure", "reset"}
-        name = saved.saved_as(step)
-        if name in SAVES:
-            times = shots if differ and saved.each(step) else 1
-            sizes.append((name, times * 2.0 ** min(SAVES[name].bits * len(step.qubits or ()), 900)))
-    return sizes
-
-
-def _bonds(active: Sequence[int], large: Sequence[qobj.Instruction]) -> tuple[int, ...]:
-    position = {index: place for place, index in enumerate(active)}
-    crossings = [0] * max(len(active) - 1, 0)
-    for step in large:
-        places = [position[index] for index in step.qubits or ()]
-        for place in range(min(places), max(places)):
-            crossings[place] += 1
-    return tuple(crossings)
 
 
 def readable(size: float) -> str:

@@ -12,13 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from chandelier.engines import aer, branches, contraction, frontier, routes, sampling, superops
+from chandelier.engines import branches, contraction, frontier, outcome, routes, sampling, superops
 from chandelier.engines import target as targets
 
 _SEED_RANGE: Final = 1 << 31
 
 
-def runner(target: targets.Target) -> Callable[[routes.Route], aer.Outcome]:
+def runner(target: targets.Target) -> Callable[[routes.Route], outcome.Outcome]:
     """What runs an experiment whose plan is this path.
 
     Args:
@@ -29,7 +29,7 @@ def runner(target: targets.Target) -> Callable[[routes.Route], aer.Outcome]:
     return lambda way: _outcome(way, kept, noise)
 
 
-def _outcome(way: routes.Route, kept: superops.Kept, noise: str) -> aer.Outcome:
+def _outcome(way: routes.Route, kept: superops.Kept, noise: str) -> outcome.Outcome:
     started = time.perf_counter()
     experiment, order = way.experiment, way.order
     if order is None:
@@ -39,7 +39,7 @@ def _outcome(way: routes.Route, kept: superops.Kept, noise: str) -> aer.Outcome:
     words, numbers = _drawn(order, kept, rng, experiment.shots)
     data = sampling.data(rng, words, numbers, memory=bool(experiment.config.memory))
     qubits = len(set(order.woven.qubits))
-    return aer.success(way, data, seed, time.perf_counter() - started, qubits=qubits, noise=noise)
+    return outcome.success(way, data, seed, time.perf_counter() - started, qubits=qubits, noise=noise)
 
 
 def _drawn(

@@ -31,12 +31,10 @@ SCATTER: Final = 8e-9
 #: Time to note one outcome of one branch, and to write it at the end, s.
 RECORD: Final = 20e-9
 
-#: Time to make the matrix of a gate on 1, 2 and 3 qubits, of one that is given by numbers, and of one whose controls
-#: are added one by one, s. Gates on 1 and 2 qubits without parameters are made once for a device, and not counted.
+#: Time to make the matrix of a gate on 1, 2 and 3 qubits, and of one that is given by numbers, s. Gates on 1 and 2
+#: qubits without parameters are made once for a device, and not counted.
 MAKE: Final = (60e-6, 90e-6, 0.3e-3)
 MAKE_NUMERIC: Final = (0.2e-3, 0.25e-3, 0.6e-3)
-MAKE_CONTROLLED: Final = 3.5e-3
-_SLOW: Final = frozenset({"cu2", "mcr", "mcrx", "mcry", "mcrz", "mcu", "mcu2", "mcu3"})
 _CHEAP: Final = frozenset({"delay", "p", "reset", "rz", "u1"})
 #: Matrices are kept up to this size in all, bytes; a gate that comes again is then not made again.
 KEPT_BYTES: Final = 16 << 20
@@ -266,7 +264,7 @@ def _making(woven: weaving.Woven, moves: Sequence[Move]) -> tuple[float, float]:
         if step.name not in gates.SHAPES:
             numeric += MAKE_NUMERIC[qubits - 1]
             continue
-        price = MAKE_CONTROLLED if step.name in _SLOW else MAKE[qubits - 1]
+        price = MAKE[qubits - 1]
         each += price
         key = (step.name, step.qubits, *(params or ()))
         if key not in seen:

@@ -12,19 +12,19 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from chandelier.engines import aer, clifford, cost, ideal, programs, reduction, routes, sampling
+from chandelier.engines import clifford, cost, ideal, outcome, programs, reduction, routes, sampling
 from chandelier.engines import target as targets
 
 #: Draws shots: distinct words of memory, and how often each occurred.
 Source = Callable[[np.random.Generator, int], tuple[list[int], sampling.Integers]]
 
 
-def runner(_target: targets.Target) -> Callable[[routes.Route], aer.Outcome]:
+def runner(_target: targets.Target) -> Callable[[routes.Route], outcome.Outcome]:
     """What runs experiments whose plan is one of these paths, one after the other."""
     known: dict[bytes, Source] = {}
     encode = msgspec.msgpack.Encoder().encode
 
-    def run(way: routes.Route) -> aer.Outcome:
+    def run(way: routes.Route) -> outcome.Outcome:
         started = time.perf_counter()
         key = encode((way.plan.path, way.steps))
         if key not in known:
@@ -34,14 +34,14 @@ def runner(_target: targets.Target) -> Callable[[routes.Route], aer.Outcome]:
     return run
 
 
-def _outcome(way: routes.Route, source: Source, started: float) -> aer.Outcome:
+def _outcome(way: routes.Route, source: Source, started: float) -> outcome.Outcome:
     experiment = way.experiment
     seed = experiment.seed if experiment.seed is not None else secrets.randbelow(1 << 31)
     rng = sampling.generator(seed, experiment.index)
     words, numbers = source(rng, experiment.shots)
     data = sampling.data(rng, words, numbers, memory=bool(experiment.config.memory))
     qubits = len(programs.active(way.steps))
-    return aer.success(way, data, seed, time.perf_counter() - started, qubits=qubits, noise="ideal")
+    return outcome.success(way, data, seed, time.perf_counter() - started, qubits=qubits, noise="ideal")
 
 
 def _from_state(circuit: reduction.Reduced) -> Source:

@@ -4,7 +4,7 @@
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -126,6 +126,11 @@ def declared(experiment: Opened) -> int:
     """Number of qubits of an experiment: as declared, and at least as many as it names."""
     named = max((index for step in experiment.instructions for index in step.qubits or ()), default=-1)
     return max(experiment.config.n_qubits or 0, named + 1)
+
+
+def refuse(code: int, message: str) -> NoReturn:
+    """Refuse a program, with a sentence that lacks its full stop."""
+    raise errors.ProgramRefused(f"{message}.", code)
 
 
 def _opened(experiment: qobj.Experiment, index: int, common: qobj.Config) -> Opened:

@@ -9,6 +9,7 @@ from chandelier.engines import (
     cost,
     frontier,
     methods,
+    profiles,
     programs,
     readout,
     reduction,
@@ -80,7 +81,7 @@ def _find(experiment: programs.Opened, target: targets.Target, limits: tasks.Lim
     if offer is not None and cost.unrivalled(offer, limits):
         plan, size = offer, cost.listed_bytes(listed)
     else:
-        case = cost.profile(steps, shots=experiment.shots, noisy=noisy or own)
+        case = profiles.of(steps, shots=experiment.shots, noisy=noisy or own)
         try:
             plan = cost.holding(
                 cost.plan(case, method, limits, [] if offer is None else [offer]), readout.memory(experiment), limits

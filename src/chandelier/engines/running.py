@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from chandelier import errors
-from chandelier.engines import aer, cost, exact, noiseless, routes, validation
+from chandelier.engines import aer, cost, exact, noiseless, outcome, profiles, routes, validation
 from chandelier.engines import limits as held
 from chandelier.engines import target as targets
 from chandelier.formats import tasks
 
 _log = logging.getLogger(__name__)
 
-Runner = Callable[[routes.Route], aer.Outcome]
+Runner = Callable[[routes.Route], outcome.Outcome]
 
 #: Who computes what a plan says, the public simulator aside.
 RUNNERS: Final[Mapping[str, Callable[[targets.Target], Runner]]] = {
@@ -24,7 +24,7 @@ RUNNERS: Final[Mapping[str, Callable[[targets.Target], Runner]]] = {
 }
 
 
-def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[aer.Outcome]:
+def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[outcome.Outcome]:
     """Run experiments.
 
     Args:
@@ -38,37 +38,38 @@ def run(ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limi
     parts: dict[str, list[routes.Route]] = {}
     for way in ways:
         parts.setdefault(way.plan.path, []).append(way)
-    outcomes: dict[int, aer.Outcome] = {}
+    outcomes: dict[int, outcome.Outcome] = {}
     for path, members in parts.items():
         found = aer.run(members, target, limits) if path == cost.AER else _shared(path, members, target, limits)
-        outcomes.update((way.experiment.index, outcome) for way, outcome in zip(members, found, strict=True))
+        outcomes.update((way.experiment.index, one) for way, one in zip(members, found, strict=True))
     for way in ways:
-        if (
-            outcomes[way.experiment.index].code == held.OUT_OF_MEMORY
-        ):  # told by an allocation that failed, which knows no limit
-            outcomes[way.experiment.index] = aer.failure(way, held.OUT_OF_MEMORY, held.memory_exceeded(limits))
+        # Told by an allocation that failed, which knows no limit.
+        if outcomes[way.experiment.index].code == held.OUT_OF_MEMORY:
+            outcomes[way.experiment.index] = outcome.failure(way, held.OUT_OF_MEMORY, held.memory_exceeded(limits))
     return [outcomes[way.experiment.index] for way in ways]
 
 
-def _shared(path: str, ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits) -> list[aer.Outcome]:
+def _shared(
+    path: str, ways: Sequence[routes.Route], target: targets.Target, limits: tasks.Limits
+) -> list[outcome.Outcome]:
     """Run experiments on a path of our own; should it fail for a reason of its own, Aer does the experiment."""
-    runner, outcomes = RUNNERS[path](target), list[aer.Outcome]()
+    runner, outcomes = RUNNERS[path](target), list[outcome.Outcome]()
     for way in ways:
         try:
             outcomes.append(runner(way))
         except (errors.ProgramRefused, MemoryError) as error:
-            outcomes.append(aer.failure(way, *aer.reason(error)))
+            outcomes.append(outcome.failure(way, *outcome.reason(error)))
         except Exception:  # noqa: BLE001 -- whatever a path of ours does, the experiment is done
             _log.exception("the path %s failed; Aer takes over", path)
             outcomes.append(_by_aer(way, target, limits))
     return outcomes
 
 
-def _by_aer(way: routes.Route, target: targets.Target, limits: tasks.Limits) -> aer.Outcome:
+def _by_aer(way: routes.Route, target: targets.Target, limits: tasks.Limits) -> outcome.Outcome:
     """Run an experiment on Aer, whatever its plan says, by the method that is cheapest there."""
-    case = cost.profile(way.steps, shots=way.experiment.shots, noisy=not target.simulator)
+    case = profiles.of(way.steps, shots=way.experiment.shots, noisy=not target.simulator)
     try:
         plan = cost.plan(case, validation.method(way.experiment, target), limits)
     except errors.ProgramRefused as error:
-        return aer.failure(way, error.code, error.message)
+        return outcome.failure(way, error.code, error.message)
     return aer.run([dataclasses.replace(way, plan=plan, order=None, circuit=None)], target, limits)[0]

@@ -16,9 +16,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.quantum_info import Operator, SuperOp
+from qiskit.quantum_info import SuperOp
 
-from chandelier.engines import frontier, gates, matrices, noise
+from chandelier.engines import frontier, gates, matrices, noise, unitaries
 from chandelier.engines import target as targets
 from chandelier.formats import qobj
 
@@ -154,11 +154,9 @@ def ideal(step: qobj.Instruction) -> Floats:
     name, qubits = step.name, step.qubits or ()
     if name not in gates.SHAPES:
         return transfer(SuperOp(matrices.operation(step)).data)
-    params = gates.parameters(name, len(qubits), step.params)
     if name in TURNS:
-        return _turn(params[0])
-    operation = gates.operation(name, len(qubits), params, frozenset())
-    return transfer_of_unitary(np.asarray(Operator(operation).data))
+        return _turn(gates.parameters(name, len(qubits), step.params)[0])
+    return transfer_of_unitary(unitaries.whole(step))
 
 
 def _turn(angle: float) -> Floats:

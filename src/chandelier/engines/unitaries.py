@@ -199,6 +199,23 @@ def of(step: qobj.Instruction) -> Unitary:
     return count - _LARGE[name], _large(_INNER.get(name, name), tuple(params))
 
 
+def whole(step: qobj.Instruction) -> Complex:
+    """Write down what an instruction of `KNOWN` does to all of its qubits.
+
+    Returns:
+        complex128, shape (2**qubits, 2**qubits), the first qubit the least significant.
+
+    Raises:
+        errors.ProgramRefused: Code 8004: its parameters are wrong.
+    """
+    count, inner = of(step)
+    block = np.array(inner, dtype=np.complex128).reshape(math.isqrt(np.size(inner)), -1)
+    found: Complex = np.eye(len(block) << count, dtype=np.complex128)
+    last = (1 << count) - 1  # of each value of the other qubits, where all controls are 1
+    found[last :: last + 1, last :: last + 1] = block
+    return found
+
+
 def controls(step: qobj.Instruction) -> int:
     """Number of an instruction's qubits, from the first, that it only looks at."""
     count, name = len(step.qubits or ()), step.name

@@ -8,19 +8,17 @@ Source: legacy API reference, sections 9, 12.1 and 12.2; the codes are in `error
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from typing import Final, NamedTuple, NoReturn
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
 
 from chandelier import errors
-from chandelier.engines import circuits, gates, matrices, methods, programs, readout, saved, schedule, usernoise
+from chandelier.engines import gates, matrices, methods, programs, readout, saved, structure, usernoise
 from chandelier.engines import target as targets
-from chandelier.formats import qobj
+from chandelier.formats import qobj, simulators
 
 MAX_SLOTS: Final = 10_000
-#: Widest register that a condition may compare, bits; expressions are nested as deep.
-MAX_COMPARED: Final = 256
-
 TRANSPILE: Final = "Transpile the circuit for the device"
+UNCONDITIONAL: Final = "Take a simulator, or a device whose configuration has `conditional` or `if_else`"
 
 #: Instructions that only simulators do, and that no transpiler can make of other gates.
 SIMULATED: Final = (frozenset(matrices.BUILDERS) | saved.NAMES) - {
@@ -51,10 +49,12 @@ def check(program: programs.Program, target: targets.Target) -> None:
         errors.ProgramRefused: The first thing that is wrong; the message names the place.
     """
     if program.envelope.type != "QASM":
-        refuse(8011, f"{target.name} does not take programs of type {program.envelope.type}; send circuits")
+        programs.refuse(8011, f"{target.name} does not take programs of type {program.envelope.type}; send circuits")
     count = len(program.experiments)
     if target.max_experiments is not None and count > target.max_experiments:
-        refuse(8007, f"The program has {count} experiments; {target.name} takes up to {target.max_experiments}")
+        programs.refuse(
+            8007, f"The program has {count} experiments; {target.name} takes up to {target.max_experiments}"
+        )
     # Experiments share what the program as a whole says, so each document is read once.
     noises = {id(one.config.noise_model): one.config.noise_model for one in program.experiments}
     pulses = {id(one.config.calibrations): one for one in program.experiments}
@@ -68,11 +68,6 @@ def check(program: programs.Program, target: targets.Target) -> None:
         usernoise.read(noise_model)
 
 
-def refuse(code: int, message: str) -> NoReturn:
-    """Refuse a program."""
-    raise errors.ProgramRefused(f"{message}.", code)
-
-
 def method(experiment: programs.Opened, target: targets.Target) -> str:
     """The method of a simulator, or the one that the program asks for where the simulator leaves the choice."""
     asked = experiment.config.method
@@ -81,21 +76,21 @@ def method(experiment: programs.Opened, target: targets.Target) -> str:
     if target.method != methods.AUTOMATIC or asked not in methods.METHODS:
         known = ", ".join(methods.METHODS) if target.method == methods.AUTOMATIC else target.method
         where = f"Experiment {experiment.index}"
-        refuse(8010, f"{where}: {target.name} does not simulate by the method {asked!r}, only by {known}")
+        programs.refuse(8010, f"{where}: {target.name} does not simulate by the method {asked!r}, only by {known}")
     return asked
 
 
 def _check_settings(experiment: programs.Opened, target: targets.Target) -> None:
     where, config = f"Experiment {experiment.index}", experiment.config
     if not 1 <= experiment.shots <= target.max_shots:
-        refuse(8006, f"{where} asks for {experiment.shots} shots; {target.name} takes 1 to {target.max_shots}")
+        programs.refuse(8006, f"{where} asks for {experiment.shots} shots; {target.name} takes 1 to {target.max_shots}")
     _check_level(experiment, target)
     if config.memory and not target.memory:
-        refuse(8010, f"{where} asks for the outcome of each shot, which {target.name} does not list")
+        programs.refuse(8010, f"{where} asks for the outcome of each shot, which {target.name} does not list")
     if config.noise_model != qobj.ABSENT and not target.simulator:
-        refuse(8010, f"{where} brings a noise model; {target.name} has noise of its own")
+        programs.refuse(8010, f"{where} brings a noise model; {target.name} has noise of its own")
     if experiment.slots > MAX_SLOTS:
-        refuse(8005, f"{where} declares {experiment.slots} memory slots; up to {MAX_SLOTS} are possible")
+        programs.refuse(8005, f"{where} declares {experiment.slots} memory slots; up to {MAX_SLOTS} are possible")
 
 
 def _check_level(experiment: programs.Opened, target: targets.Target) -> None:
@@ -103,15 +98,17 @@ def _check_level(experiment: programs.Opened, target: targets.Target) -> None:
     where, level = f"Experiment {experiment.index}", readout.level(experiment.config)
     if level not in target.meas_levels:
         given = "levels 1 (points) and 2 (bits)" if 1 in target.meas_levels else "level 2 (bits) only"
-        refuse(8010, f"{where} asks for measurement level {level}; {target.name} gives {given} for circuits")
+        programs.refuse(8010, f"{where} asks for measurement level {level}; {target.name} gives {given} for circuits")
     if level == 1 and experiment.config.meas_return not in {None, "single", "avg"}:
-        refuse(8010, f"{where} has `meas_return` {experiment.config.meas_return!r}; it must be 'single' or 'avg'")
+        programs.refuse(
+            8010, f"{where} has `meas_return` {experiment.config.meas_return!r}; it must be 'single' or 'avg'"
+        )
 
 
 def _check_calibrations(experiment: programs.Opened, target: targets.Target) -> None:
     if qobj.document(experiment.config.calibrations).get("gates"):
         where = f"Experiment {experiment.index}"
-        refuse(8010, f"{where} brings pulses for gates, which {target.name} does not take; remove them")
+        programs.refuse(8010, f"{where} brings pulses for gates, which {target.name} does not take; remove them")
 
 
 def _check_instructions(
@@ -207,9 +204,13 @@ def _check_shown(experiment: programs.Opened, how: str) -> None:
     """A method without shots has no counts; without a save it would show nothing."""
     where = f"Experiment {experiment.index}"
     if not any(methods.saves(step.name) for step in experiment.instructions):
-        refuse(8010, f"{where} saves nothing, and the {how} method measures nothing; add a save_{how} instruction")
+        programs.refuse(
+            8010, f"{where} saves nothing, and the {how} method measures nothing; add a save_{how} instruction"
+        )
     if how == methods.UNITARY and qobj.document(experiment.config.noise_model):
-        refuse(8010, f"{where} brings a noise model, and the unitary method has no noise; use the superop method")
+        programs.refuse(
+            8010, f"{where} brings a noise model, and the unitary method has no noise; use the superop method"
+        )
 
 
 def _described(step: qobj.Instruction) -> str:
@@ -224,42 +225,44 @@ def _check_places(step: qobj.Instruction, slots: int, target: targets.Target) ->
     qubits, memory = step.qubits or (), qobj.slots(step.memory)
     for index in qubits:
         if index >= target.n_qubits:
-            refuse(8005, f"{target.name} has qubits 0 to {target.n_qubits - 1}; there is no qubit {index}")
+            programs.refuse(8005, f"{target.name} has qubits 0 to {target.n_qubits - 1}; there is no qubit {index}")
     if len(set(qubits)) < len(qubits):
-        refuse(8005, "it names the same qubit twice")
+        programs.refuse(8005, "it names the same qubit twice")
     for slot in memory:
         if slot >= slots:
-            refuse(8005, f"the program declares {slots} memory slots; there is no slot {slot}")
+            programs.refuse(8005, f"the program declares {slots} memory slots; there is no slot {slot}")
     if len(set(memory)) < len(memory):
-        refuse(8005, "it names the same memory slot twice")
+        programs.refuse(8005, "it names the same memory slot twice")
     for slot in (*qobj.slots(step.register), *qobj.slots(step.register_copy)):
         if slot >= MAX_SLOTS:
-            refuse(8005, f"register slots are numbered from 0 to {MAX_SLOTS - 1}; there is no slot {slot}")
+            programs.refuse(8005, f"register slots are numbered from 0 to {MAX_SLOTS - 1}; there is no slot {slot}")
     faulty = target.faulty_qubits.intersection(qubits) if step.name not in {"barrier", "delay"} else ()
     if faulty:
-        refuse(8003, f"qubit {min(faulty)} of {target.name} is marked faulty; choose other qubits")
+        programs.refuse(8003, f"qubit {min(faulty)} of {target.name} is marked faulty; choose other qubits")
 
 
 def _check_condition(step: qobj.Instruction, written: set[int], slots: int, how: str, target: targets.Target) -> None:
     if step.conditional is None and step.name not in {"bfunc", "copy"}:
         return
     if not target.conditional:
-        refuse(8010, f"{target.name} does not run instructions on conditions")
+        programs.refuse(8010, f"{target.name} does not run instructions on conditions. {UNCONDITIONAL}")
     if target.simulator and not _conditional(how):
-        refuse(8010, f"the {how} method does not run instructions on conditions")
+        programs.refuse(8010, f"the {how} method does not run instructions on conditions")
     if step.conditional is None:
         return
     if step.name == "roerror":
-        refuse(8010, f"a {step.name} cannot depend on a condition")
+        programs.refuse(8010, f"a {step.name} cannot depend on a condition")
     if isinstance(step.conditional, qobj.Condition):
-        mask = _number(step.conditional.mask)
-        _compared(step.conditional.val)
-        if step.conditional.type not in {"equals", "=="} or mask.bit_length() > MAX_COMPARED:
-            refuse(8010, f"conditions of type {step.conditional.type!r} or that wide are not supported")
+        mask = structure.number(step.conditional.mask)
+        structure.compared(step.conditional.val)
+        if step.conditional.type not in {"equals", "=="} or mask.bit_length() > structure.MAX_COMPARED:
+            programs.refuse(8010, f"conditions of type {step.conditional.type!r} or that wide are not supported")
         if mask.bit_length() > slots:
-            refuse(8005, f"its condition is on memory slot {mask.bit_length() - 1}; the program declares {slots}")
+            programs.refuse(
+                8005, f"its condition is on memory slot {mask.bit_length() - 1}; the program declares {slots}"
+            )
     elif step.conditional not in written:
-        refuse(8005, f"nothing before it writes register slot {step.conditional}, on which it depends")
+        programs.refuse(8005, f"nothing before it writes register slot {step.conditional}, on which it depends")
 
 
 def _conditional(how: str) -> bool:
@@ -268,11 +271,11 @@ def _conditional(how: str) -> bool:
 
 def _check_operation(step: qobj.Instruction, how: str, target: targets.Target) -> None:
     if step.name in REFUSED:
-        refuse(8010, REFUSED[step.name])
+        programs.refuse(8010, REFUSED[step.name])
     if step.name in methods.STRUCTURE:
         if target.simulator and not methods.takes(how, step.name):
-            refuse(8010, f"the {how} method does not do it; it keeps no single state of the qubits")
-        _STRUCTURE[step.name](step, target)
+            programs.refuse(8010, f"the {how} method does not do it; it keeps no single state of the qubits")
+        structure.CHECKS[step.name](step, target)
     elif target.simulator:
         _check_simulated(step, how, target)
     else:
@@ -282,38 +285,48 @@ def _check_operation(step: qobj.Instruction, how: str, target: targets.Target) -
 def _check_simulated(step: qobj.Instruction, how: str, target: targets.Target) -> None:
     if not methods.known(step.name):
         code = 8010 if methods.saves(step.name) or step.name.startswith("set_") else 8001
-        refuse(code, f"{target.name} does not know {step.name[:60]!r}. {TRANSPILE}")
+        programs.refuse(code, f"{target.name} does not know {step.name[:60]!r}. {TRANSPILE}")
     if step.name in gates.SHAPES:
         gates.parameters(step.name, len(step.qubits or ()), step.params)
     elif not step.qubits:
-        refuse(8004, "it names no qubits")
+        programs.refuse(8004, "it names no qubits")
     elif methods.saves(step.name):
         saved.operation(step)
     else:
         matrices.operation(step)
     name = saved.saved_as(step)
     if not methods.takes(how, name):
-        able = ", ".join(one for one in methods.METHODS if methods.takes(one, name))
-        refuse(8001, f"{name} is not among what {target.name} can simulate ({how}); these methods can: {able}")
+        able = [one for one in methods.METHODS if methods.takes(one, name)]
+        where = f"{name} is not among what {target.name} can simulate ({how})"
+        programs.refuse(8001, f"{where}; these methods can: {', '.join(able)}{_elsewhere(able, target)}")
+
+
+def _elsewhere(able: Collection[str], target: targets.Target) -> str:
+    """Which simulators have one of some methods, for a program that is on one with another method only."""
+    if target.method == methods.AUTOMATIC:
+        return ""
+    wanted = {methods.AUTOMATIC, *able}
+    names = [name for name, one in simulators.SIMULATORS.items() if one.method in wanted]
+    return f". Send it to {' or '.join(names)}"
 
 
 def _check_gate(step: qobj.Instruction, target: targets.Target) -> None:
     name, qubits = step.name, step.qubits or ()
     if name in SIMULATED or methods.saves(name):
-        refuse(8010, f"{name[:60]} is for simulators; {target.name} is not one. Remove it")
+        programs.refuse(8010, f"{name[:60]} is for simulators; {target.name} is not one. Remove it")
     if name not in target.basis or name not in gates.SHAPES:
         basis = ", ".join(sorted(target.basis))
-        refuse(8001, f"{name[:60]} is not among the basis gates of {target.name} ({basis}). {TRANSPILE}")
+        programs.refuse(8001, f"{name[:60]} is not among the basis gates of {target.name} ({basis}). {TRANSPILE}")
     gates.parameters(name, len(qubits), step.params)
     if name in target.edges and qubits not in target.edges[name]:
         reverse = qubits[::-1] in target.edges[name] and len(qubits) == 2
         only = f" in this direction, only from {qubits[1]} to {qubits[0]}" if reverse else ""
-        refuse(8002, f"{target.name} has no {name} on these qubits{only}. {TRANSPILE}")
+        programs.refuse(8002, f"{target.name} has no {name} on these qubits{only}. {TRANSPILE}")
     if (name, qubits) in target.faulty_gates:
         back = qubits[::-1]
         sound = len(qubits) == 2 and back in target.edges.get(name, ()) and (name, back) not in target.faulty_gates
         other = f", or {name} from {back[0]} to {back[1]}, which is not" if sound else ""
-        refuse(8003, f"{name} on these qubits of {target.name} is marked faulty; choose other qubits{other}")
+        programs.refuse(8003, f"{name} on these qubits of {target.name} is marked faulty; choose other qubits{other}")
 
 
 def _check_order(step: qobj.Instruction, measured: set[int], target: targets.Target) -> None:
@@ -321,7 +334,7 @@ def _check_order(step: qobj.Instruction, measured: set[int], target: targets.Tar
     if target.midcircuit or step.name == "barrier":
         return
     if measured.intersection(step.qubits or ()):
-        refuse(8010, f"{target.name} does nothing with a qubit after it was measured. Measure at the end")
+        programs.refuse(8010, f"{target.name} does nothing with a qubit after it was measured. Measure at the end")
     if step.name == "measure":
         measured.update(step.qubits or ())
 
@@ -329,13 +342,13 @@ def _check_order(step: qobj.Instruction, measured: set[int], target: targets.Tar
 def _check_label(step: qobj.Instruction, labels: set[str]) -> None:
     label = saved.key(step)
     if label in labels:
-        refuse(8004, f"another instruction before it has the label {label[:60]!r} too")
+        programs.refuse(8004, f"another instruction before it has the label {label[:60]!r} too")
     labels.add(label)
 
 
 def _check_whole(step: qobj.Instruction, every: tuple[int, ...]) -> None:
     if step.qubits != every:
-        refuse(8005, f"it sets the state of all qubits in use, and must name them in order: {list(every)}")
+        programs.refuse(8005, f"it sets the state of all qubits in use, and must name them in order: {list(every)}")
 
 
 def _check_misread(step: qobj.Instruction, changed: _Misread) -> None:
@@ -348,86 +361,6 @@ def _check_misread(step: qobj.Instruction, changed: _Misread) -> None:
         return
     reads = step.conditional is not None or step.name in {"bfunc", "copy"} or methods.saves(step.name)
     if reads or changed.memory.intersection(qobj.slots(step.memory)):
-        refuse(8010, "it follows a roerror and uses classical bits; put every roerror at the end of the circuit")
-
-
-def _check_roerror(step: qobj.Instruction, target: targets.Target) -> None:
-    if not target.simulator:
-        refuse(8010, f"roerror is for simulators; {target.name} has errors of its own. Remove it")
-    readout.confusion(step)
-
-
-def _check_measure(step: qobj.Instruction, _target: targets.Target) -> None:
-    memory, register = qobj.slots(step.memory), qobj.slots(step.register)
-    count = len(step.qubits or ())
-    if not count or not (memory or register):
-        refuse(8004, "it needs qubits, and memory or register slots to write to")
-    if len(memory) not in {0, count} or len(register) not in {0, count}:
-        refuse(8004, f"it measures {count} qubits into {len(memory) or len(register)} slots")
-
-
-def _check_reset(step: qobj.Instruction, target: targets.Target) -> None:
-    if not target.resets:
-        refuse(8001, f"{target.name} cannot reset qubits. Every shot starts from the ground state anyway")
-    if not step.qubits:
-        refuse(8004, "it names no qubits")
-
-
-def _check_delay(step: qobj.Instruction, target: targets.Target) -> None:
-    if not target.delays:
-        refuse(8001, f"{target.name} has no delays. Use id gates")
-    params = step.params if isinstance(step.params, list) else [step.params]
-    value = params[0] if len(params) == 1 else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        refuse(8004, "it takes one parameter, a duration of 0 or more")
-    if step.unit not in {None, "dt", *targets.SECONDS}:
-        refuse(8004, f"its unit {step.unit!r} is not one of dt, ps, ns, us, ms, s")
-    if value > schedule.LONGEST / (schedule.unit(step, target) or targets.SECONDS["ps"]):
-        refuse(8004, f"it is longer than a shot may be, {schedule.LONGEST:g} s")
-    if not step.qubits:
-        refuse(8004, "it names no qubits")
-
-
-def _check_barrier(_step: qobj.Instruction, _target: targets.Target) -> None:
-    """Any qubits, or none for all."""
-
-
-def _check_bfunc(step: qobj.Instruction, _target: targets.Target) -> None:
-    if step.mask is None or step.val is None or not (qobj.slots(step.register) or qobj.slots(step.memory)):
-        refuse(8004, "it needs mask, val and register")
-    mask = _number(step.mask)
-    _compared(step.val)
-    if mask.bit_length() > MAX_COMPARED:
-        refuse(8010, f"it compares {mask.bit_length()} bits; up to {MAX_COMPARED} are possible")
-    if (step.relation or "==") not in circuits.RELATIONS:
-        refuse(8004, f"its relation {step.relation!r} is not one of {', '.join(circuits.RELATIONS)}")
-
-
-def _check_copy(step: qobj.Instruction, _target: targets.Target) -> None:
-    if step.register_orig is None or not qobj.slots(step.register_copy):
-        refuse(8004, "it needs register_orig and register_copy")
-
-
-def _compared(value: int | str) -> None:
-    """Check what a register is compared with."""
-    size = _number(value).bit_length()
-    if size > MAX_COMPARED:
-        refuse(8004, f"its value has {size} bits; a register is compared with up to {MAX_COMPARED}")
-
-
-def _number(value: int | str) -> int:
-    try:
-        return qobj.number(value)
-    except ValueError:
-        refuse(8004, f"{str(value)[:40]!r} is not a bit mask: a non-negative integer or hexadecimal text")
-
-
-_STRUCTURE: Final[Mapping[str, Callable[[qobj.Instruction, targets.Target], None]]] = {
-    "barrier": _check_barrier,
-    "bfunc": _check_bfunc,
-    "copy": _check_copy,
-    "delay": _check_delay,
-    "measure": _check_measure,
-    "reset": _check_reset,
-    "roerror": _check_roerror,
-}
+        programs.refuse(
+            8010, "it follows a roerror and uses classical bits; put every roerror at the end of the circuit"
+        )

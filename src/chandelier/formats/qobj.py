@@ -16,6 +16,8 @@ from chandelier import errors
 #: No device comes near these; they keep absurd numbers out of arithmetic and storage.
 MAX_EXPERIMENTS: Final = 10_000
 MAX_SHOTS: Final = 2**53
+#: What a program of any device must ask for; each device has a bound of its own.
+ENOUGH_SHOTS: Final = "it must ask for at least 1, and at most the `max_shots` of the device"
 MAX_INDEX: Final = 1_000_000
 
 DEFAULT_SHOTS: Final = 1024
@@ -220,7 +222,7 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
         raise errors.Invalid(f"The Qobj's `type` is {wire.type!r}; it must be 'QASM' or 'PULSE'.", 8000)
     shots = wire.config.shots if wire.config is not None else None
     if shots is not None and not 1 <= shots <= MAX_SHOTS:
-        raise errors.Invalid(f"The Qobj asks for {shots} shots; it must ask for 1 to {MAX_SHOTS}.", 8006)
+        raise errors.Invalid(f"The Qobj asks for {shots} shots; {ENOUGH_SHOTS}.", 8006)
     experiments = _experiments(wire)
     return Envelope(
         qobj_id=wire.qobj_id,

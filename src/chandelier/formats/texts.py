@@ -94,7 +94,7 @@ def gather(qasms: bytes, shots: int | None, seed: int | str | None, max_credits:
         raise errors.Invalid(message, 8006)
     common = next(iter(asked), qobj.DEFAULT_SHOTS if shots is None else shots)
     if not 1 <= common <= qobj.MAX_SHOTS:
-        raise errors.Invalid(f"The job asks for {common} shots; it must ask for 1 to {qobj.MAX_SHOTS}.", 8006)
+        raise errors.Invalid(f"The job asks for {common} shots; {qobj.ENOUGH_SHOTS}.", 8006)
     for index, program in enumerate(programs):
         number(program.seed)
         if len(program.qasm) > MAX_LENGTH:
