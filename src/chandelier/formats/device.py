@@ -69,6 +69,10 @@ CIRCUIT_INSTRUCTIONS: Final = frozenset({"barrier", "delay", "measure", "reset"}
 #: list them among their `supported_instructions` only.
 RETIRED_GATES: Final[Mapping[str, int]] = {"u1": 0, "u2": 1, "u3": 2}
 
+#: What today's clients are offered on the devices until January 2021, each by the gate that it is there, up to a phase:
+#: rz(λ) = u1(λ), sx = u2(-π/2, π/2), x = u3(π, 0, π). They hide `u2` and `u3`.
+SUCCESSORS: Final[Mapping[str, str]] = {"rz": "u1", "sx": "u2", "x": "u3"}
+
 #: The only keys an element of `gates` may have: one more, and the client drops the whole device.
 GATE_KEYS: Final = "name parameters qasm_def coupling_map latency_map conditional description"
 

@@ -48,13 +48,14 @@ class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
     Attributes:
         job_id: Names the job; the child keeps the program opened last, so that a `Run` of the same job need not
             open it again.
-        program: Path of the Qobj as it was submitted, or of `formats.texts.Texts`.
+        program: Path of the Qobj as it was submitted, of `formats.texts.Texts`, or of a primitive's parameters.
         body: The same itself, if it is small enough to be no file.
         device: Path of a `formats.device.DeviceDocument`. The file never changes; a new calibration has a new path.
         limits: What the check may use, and what `predicted` is held against.
         converted: For OpenQASM texts: where to write the Qobj that they are made into, and which is to be run.
         picture: For OpenQASM texts: where to write a drawing of the first of them (PNG); it may be left undone.
         at_once: None if the program may only be checked.
+        primitive: Which program of the Runtime API it is, such as `sampler`; None for a Qobj or texts.
     """
 
     job_id: str
@@ -65,6 +66,7 @@ class Validate(msgspec.Struct, frozen=True, tag="validate", tag_field="op"):
     picture: str | None = None
     at_once: AtOnce | None = None
     body: msgspec.Raw = ABSENT
+    primitive: str | None = None
 
 
 class Occupation(msgspec.Struct, frozen=True):
@@ -84,6 +86,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="op"):
 
     Attributes:
         body: As of `Validate`.
+        primitive: As of `Validate`.
         occupation: None for a device that takes no longer than the simulation; then the result says how long that was.
     """
 
@@ -94,6 +97,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="op"):
     limits: Limits
     occupation: Occupation | None = None
     body: msgspec.Raw = ABSENT
+    primitive: str | None = None
 
 
 Task = Validate | Run
