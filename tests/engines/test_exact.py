@@ -13,7 +13,7 @@ from noisy import PATHS, by_aer, computed, random_steps
 from physics import LIMITS, Bench, Json, counts, distance, gate, measure, p_value, program, target, ways
 from qiskit.quantum_info import SuperOp
 
-from chandelier.engines import cost, noise, running, superops
+from chandelier.engines import cost, exact, noise, running, superops
 from chandelier.engines import target as targets
 from chandelier.formats import snapshots, tasks
 
@@ -44,6 +44,20 @@ def test_some_qubits_in_any_slots() -> None:
         expected[(index & 1) << 6 | (index >> 1 & 1) << 1 | (index >> 2) << 3] = probability
 
     assert distance(computed(way, device), expected) < 1e-9
+
+
+def test_what_was_computed_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest goes first; what is kept is right, and of the circuit that is asked for."""
+    monkeypatch.setattr(exact, "_MOST", 8)
+    device = target("ibmq_manila")
+    circuits = [[*[gate("x", [index])] * index, gate("sx", [0]), measure(0, 1)] for index in range(4)]
+    known = exact.Known(superops.of_device(device))
+    for way in [way for way in ways(program(*circuits), device) for _ in range(2)] * 2:
+        assert way.order is not None
+        expected = exact.probabilities(way.order, known.kept)
+        assert np.array_equal(known.probabilities(way, way.order), expected)
+        assert len(known.found) <= 2
+        assert known.size == sum(map(len, known.found.values())) <= 8
 
 
 def test_nothing_is_measured(bench: Bench) -> None:

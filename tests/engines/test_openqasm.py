@@ -342,3 +342,19 @@ def test_a_child_compiles_texts_when_it_validates(bench: Bench) -> None:
 def test_large_circuits_are_not_drawn() -> None:
     """Nobody could read them."""
     assert picture.png(openqasm.parse(TWO + "h q;" * 200)) is None
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    ["bit[2000000 * 1000] c;", "bit[2000000000] c;", "qubit[40000 - 1] r;", "if (true) { bit[99999] c; }"],
+)
+def test_registers_of_version_three_are_counted_before_they_are_made(declaration: str) -> None:
+    """The importer would make them all, and the child die of it."""
+    with pytest.raises(errors.ProgramRefused) as caught:
+        openqasm.parse(THREE + "qubit[2] q; " + declaration)
+    assert (caught.value.code, str(openqasm.MAX_DECLARED) in caught.value.message) == (8012, True)
+
+
+def test_the_size_of_a_register_may_be_reckoned() -> None:
+    """From numbers."""
+    assert openqasm.parse(THREE + "qubit[2 * 3 + 1 - 2] q;").num_qubits == 5

@@ -2,12 +2,18 @@
 """The gates of 2020 on devices of 2021, which make them of `sx` and `rz`; each device of 2020 runs a program."""
 
 import math
+from collections.abc import Callable, Mapping
 
 import pytest
+from asking import scrambled
 from physics import LIMITS, Json, gate, measure, program, ways
+from qiskit import transpile
+from qiskit.circuit import CircuitInstruction, Gate
+from qiskit.circuit.library import U1Gate, U2Gate, U3Gate
+from qiskit.quantum_info import Operator
 
 from chandelier import errors
-from chandelier.engines import aer, validation
+from chandelier.engines import aer, shots, validation
 from chandelier.engines import target as targets
 from chandelier.engines.target import Target
 from chandelier.formats import snapshots
@@ -91,3 +97,35 @@ def test_retired_gates_of_three_angles() -> None:
     flip = program([gate("u2", [0], 0.0, 0.0, 0.0), gate("u2", [0], 0.0, 0.0, 0.0), measure(0)], shots=2000)
 
     assert counts(flip, device)["0x1"] > 1800
+
+
+#: The circuit of a client of today, and what the device makes of it.
+SPELT: Mapping[str, Callable[..., Gate]] = {
+    "rz": U1Gate,
+    "sx": lambda: U2Gate(-E, E),
+    "x": lambda: U3Gate(math.pi, 0.0, math.pi),
+}
+
+
+@pytest.mark.parametrize("name", ["ibmq_essex", "ibmq_london"])
+def test_gates_of_today_are_those_of_2020(name: str) -> None:
+    """Equal up to a phase, with their errors and durations, so that every distribution is the same."""
+    device = old(name)
+    circuit = transpile(scrambled(3, 7), basis_gates=["rz", "sx", "x", "cx"], coupling_map=[[0, 1], [1, 2]])
+    circuit.x(0)
+    circuit.measure_all()
+    spelt = circuit.copy_empty_like()
+    for step in circuit.data:
+        spell = SPELT.get(step.name)
+        spelt.append(step if spell is None else CircuitInstruction(spell(*step.params), step.qubits))
+    assert {"rz", "sx", "x"} <= set(circuit.count_ops())
+    assert {"u1", "u2", "u3"} <= set(spelt.count_ops())
+    assert Operator(circuit.remove_final_measurements(inplace=False)).equiv(
+        Operator(spelt.remove_final_measurements(inplace=False))
+    )
+    one, other = shots.exact(circuit, device, LIMITS), shots.exact(spelt, device, LIMITS)
+
+    assert one is not None
+    assert other is not None
+    assert len(one) == 8
+    assert one == pytest.approx(other, abs=1e-12)

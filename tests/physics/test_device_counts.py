@@ -22,7 +22,7 @@ from chandelier.formats import snapshots
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from qiskit_ibm_runtime.models import BackendProperties  # type: ignore[import-untyped]
+    from qiskit_ibm_runtime.models import BackendProperties
 
 DEVICE = "ibmq_manila"
 QUBITS = range(5)

@@ -48,6 +48,8 @@ from chandelier.engines import (
     validation,
 )
 from chandelier.engines import target as targets
+from chandelier.engines.primitives import programs as primitives
+from chandelier.engines.primitives.work import Work
 from chandelier.formats import qobj, results, tasks
 
 _log = logging.getLogger(__name__)
@@ -68,15 +70,17 @@ class Kept:
 
     Attributes:
         plan: How it is to be simulated, for one device and one set of limits.
+        work: A program of the Runtime API, opened and planned for one device and one set of limits.
     """
 
     job_id: str = ""
     program: programs.Program | None = None
     plan: tuple[str, tasks.Limits, list[routes.Route]] | None = None
+    work: tuple[str, tasks.Limits, Work] | None = None
 
     def forget(self) -> None:
         """Let go of everything."""
-        self.job_id, self.program, self.plan = "", None, None
+        self.job_id, self.program, self.plan, self.work = "", None, None, None
 
 
 def serve(connection: Connection) -> None:
@@ -132,19 +136,60 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
 
 
 def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
+    accepted = _accept(task, kept) if task.primitive is None else _accept_primitive(task, kept)
+    if task.at_once is None or accepted.seconds > task.at_once.seconds:
+        return accepted
+    run = tasks.Run(
+        task.job_id,
+        task.program,
+        task.device,
+        task.at_once.result,
+        task.limits,
+        body=task.body,
+        primitive=task.primitive,
+    )
+    return msgspec.structs.replace(accepted, finished=_run_at_once(run, kept))
+
+
+def _accept(task: tasks.Validate, kept: Kept) -> tasks.Accepted:
+    """Open and check a Qobj, or texts."""
     drawn = None if task.converted is None else _compile(task, Path(task.converted), kept)
     program, _, ways = _prepare(task, kept)
-    accepted = tasks.Accepted(
+    if drawn is not None and task.picture is not None and (drawing := picture.png(drawn)) is not None:
+        _write(Path(task.picture), drawing)
+    return tasks.Accepted(
         summary=programs.summary(program, sum(way.device_seconds for way in ways)),
         seconds=sum(way.plan.seconds for way in ways),
         memory_bytes=max(way.plan.memory_bytes for way in ways),
     )
-    if drawn is not None and task.picture is not None and (drawing := picture.png(drawn)) is not None:
-        _write(Path(task.picture), drawing)
-    if task.at_once is None or accepted.seconds > task.at_once.seconds:
-        return accepted
-    run = tasks.Run(task.job_id, task.program, task.device, task.at_once.result, task.limits, body=task.body)
-    return msgspec.structs.replace(accepted, finished=_run_at_once(run, kept))
+
+
+def _accept_primitive(task: tasks.Validate, kept: Kept) -> tasks.Accepted:
+    """Open and check a program of the Runtime API."""
+    plan = _open_primitive(task, kept).plan
+    summary = tasks.Summary(
+        kind="QASM",
+        experiments=plan.experiments,
+        shots=plan.shots,
+        qubits=plan.qubits,
+        gates=plan.gates,
+        memory_slots=0,
+        memory=False,
+        n_qubits=plan.qubits,
+        device_seconds=plan.device_seconds,
+    )
+    return tasks.Accepted(summary, plan.seconds, plan.memory_bytes)
+
+
+def _open_primitive(task: tasks.Task, kept: Kept) -> Work:
+    """Open a program of the Runtime API, unless that was done for the last task."""
+    assert task.primitive is not None
+    if kept.work is None or kept.job_id != task.job_id or kept.work[:2] != (task.device, task.limits):
+        kept.forget()
+        body, target = _program(task), targets.load(task.device)
+        opened = primitives.open_(task.primitive, body, target, task.limits, job_id=task.job_id)
+        kept.job_id, kept.work = task.job_id, (task.device, task.limits, opened)
+    return kept.work[2]
 
 
 def _run_at_once(task: tasks.Run, kept: Kept) -> tasks.Finished | None:
@@ -169,6 +214,36 @@ def _compile(task: tasks.Validate, converted: Path, kept: Kept) -> QuantumCircui
 
 
 def _run(task: tasks.Run, kept: Kept) -> tasks.Finished:
+    return _run_circuits(task, kept) if task.primitive is None else _run_primitive(task, kept)
+
+
+def _run_primitive(task: tasks.Run, kept: Kept) -> tasks.Finished:
+    started = time.monotonic()
+    opened = _open_primitive(task, kept)
+    done = opened.run()
+    finished = tasks.Finished(
+        success=True,
+        code=0,
+        message="",
+        seconds=time.monotonic() - started,
+        bytes=len(done.body),
+        experiments=opened.plan.experiments,
+        metadata=dict(done.metadata),
+    )
+    return _left(task, finished, done.body)
+
+
+def _left(task: tasks.Run, finished: tasks.Finished, body: bytes) -> tasks.Finished:
+    """Leave the result document: in the answer if it is small, else in a file."""
+    if len(body) > task.limits.result_bytes:
+        raise cost.too_large(len(body), task.limits)
+    if len(body) <= task.limits.small_bytes:
+        return msgspec.structs.replace(finished, document=msgspec.Raw(body))
+    _write(Path(task.result), body)
+    return finished
+
+
+def _run_circuits(task: tasks.Run, kept: Kept) -> tasks.Finished:
     started = time.monotonic()
     program, target, ways = _prepare(task, kept)
     outcomes = running.run(ways, target, task.limits)
@@ -193,12 +268,7 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Finished:
         time_taken=occupation.seconds,
     )
     body = results.encode(document)
-    if len(body) > task.limits.result_bytes:
-        raise cost.too_large(len(body), task.limits)
-    small = len(body) <= task.limits.small_bytes
-    if not small:
-        _write(Path(task.result), body)
-    return tasks.Finished(
+    finished = tasks.Finished(
         success=not failed,
         code=8020 if failed else 0,
         message=_told(_first_failure(outcomes)),
@@ -206,8 +276,8 @@ def _run(task: tasks.Run, kept: Kept) -> tasks.Finished:
         bytes=len(body),
         experiments=len(outcomes) - len(failed),
         metadata={"methods": sorted({way.plan.method for way in ways})},
-        document=msgspec.Raw(body) if small else tasks.ABSENT,
     )
+    return _left(task, finished, body)
 
 
 def _as_on_machine(entry: results.ExperimentResult, way: routes.Route) -> results.ExperimentResult:
@@ -220,14 +290,7 @@ def _prepare(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Ta
     target = targets.load(task.device)
     if kept.program is None or kept.job_id != task.job_id:
         kept.forget()
-        body = _program(task)
-        if len(body) * _OPENED > task.limits.memory_bytes:  # the decoder crashes when memory runs out
-            raise errors.ProgramRefused(
-                f"Opening the program takes up to {cost.readable(len(body) * _OPENED)} of memory; "
-                f"a job may use {cost.readable(task.limits.memory_bytes)}. Split the job.",
-                8008,
-            )
-        kept.program = programs.open_(body)
+        kept.program = programs.open_(_program(task))
         kept.job_id = task.job_id
     if kept.plan is None or kept.plan[:2] != (task.device, task.limits):
         validation.check(kept.program, target)
@@ -249,7 +312,19 @@ def _told(message: str) -> str:
 
 
 def _program(task: tasks.Task) -> bytes:
-    return _read(Path(task.program)) if task.body == tasks.ABSENT else bytes(task.body)
+    """Return a program as it was sent.
+
+    Raises:
+        errors.ProgramRefused: Code 8008: to open it takes more memory than there is, in which its decoder would crash.
+    """
+    body = _read(Path(task.program)) if task.body == tasks.ABSENT else bytes(task.body)
+    if len(body) * _OPENED > task.limits.memory_bytes:
+        raise errors.ProgramRefused(
+            f"Opening the program takes up to {cost.readable(len(body) * _OPENED)} of memory; "
+            f"a job may use {cost.readable(task.limits.memory_bytes)}. Split the job.",
+            8008,
+        )
+    return body
 
 
 def _read(path: Path) -> bytes:

@@ -8,9 +8,10 @@ Source: Cross et al., arXiv:1707.03429 (version 2); Cross et al., ACM Trans. Qua
 legacy API reference, section 5.1: one client removes the version line.
 """
 
+import operator
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from qiskit import qasm2
@@ -22,6 +23,8 @@ from chandelier.formats import texts
 
 #: Most gates that the definitions of a text of version 3 may come to, each where it is used.
 MAX_COPIED: Final = 50_000
+#: Most qubits and bits that a text of version 3 may declare: the importer makes them all, and dies of too many.
+MAX_DECLARED: Final = 20_000
 
 #: The version line, by either name of the language.
 _VERSION: Final = re.compile(r"\s*(?:OPENQASM|IBMQASM)\s+([0-9]+)(?:\.[0-9]+)?\s*;")
@@ -29,6 +32,8 @@ _INCLUDE: Final = re.compile(r'\binclude\s*"qelib1\.inc"\s*;')
 _DEFINITION: Final = re.compile(r"\b(?:gate|opaque)\s+([A-Za-z_]\w*)")
 #: By these a text without a version line is known to be of version 3.
 _THIRD: Final = re.compile(r'\binclude\s*"stdgates\.inc"|^[ \t]*qubit\b', re.MULTILINE)
+#: What may be reckoned with in the size of a register.
+_OPERATIONS: Final[Mapping[str, Callable[[int, int], int]]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _PLACE: Final = re.compile(r"^(?:<input>:)?(\d+),(\d+): ")
 
 
@@ -125,6 +130,7 @@ def _third(words: str) -> QuantumCircuit:
 
     try:
         tree = openqasm3.parse(words)
+        _check_declared(tree.statements)
         _check_size(tree.statements, {})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -136,6 +142,35 @@ def _third(words: str) -> QuantumCircuit:
     except Exception as error:
         raise _refused(_placed(_told(error))) from error
     return circuit
+
+
+def _check_declared(statements: Sequence[Any]) -> None:
+    if _declared(statements) > MAX_DECLARED:
+        raise errors.ProgramRefused(f"It declares more than {MAX_DECLARED} qubits and bits.", 8012)
+
+
+def _declared(statements: Sequence[Any]) -> int:
+    """Count the qubits and bits that statements declare."""
+    number = 0
+    for statement in statements:
+        known = statement if type(statement).__name__ == "QubitDeclaration" else getattr(statement, "type", None)
+        size = getattr(known, "size", None)
+        number += 0 if size is None else max(0, min(_value(size), MAX_DECLARED + 1))
+        blocks = (getattr(statement, name, None) for name in ("body", "block", "if_block", "else_block"))
+        number += sum(_declared(block) for block in blocks if isinstance(block, list))
+    return number
+
+
+def _value(expression: Any) -> int:
+    """The number that the size of a register says; one that cannot be told is too large."""
+    kind = type(expression).__name__
+    if kind == "IntegerLiteral":
+        return int(expression.value)
+    if kind == "BinaryExpression" and expression.op.name in _OPERATIONS:
+        left, right = _value(expression.lhs), _value(expression.rhs)
+        if max(abs(left), abs(right)) <= MAX_DECLARED:
+            return _OPERATIONS[expression.op.name](left, right)
+    return MAX_DECLARED + 1
 
 
 def _check_size(statements: Sequence[Any], sizes: dict[str, int], *, defining: bool = False) -> int:

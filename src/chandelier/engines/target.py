@@ -199,6 +199,24 @@ def parse(document: device.DeviceDocument) -> Target:
     )
 
 
+def renewed(target: Target) -> Target:
+    """The device with the gates that took the place of its own, if its own are those of before January 2021.
+
+    Each has the error and the duration of the one by which the device makes it.
+    """
+    made = device.SUCCESSORS
+    if target.simulator or not target.basis >= set(made.values()) or target.basis & made.keys():
+        return target
+    old = {name: new for new, name in made.items()}
+    return dataclasses.replace(
+        target,
+        basis=target.basis | made.keys(),
+        edges={**target.edges, **{old[name]: sites for name, sites in target.edges.items() if name in old}},
+        gates={**target.gates, **{(old[name], at): data for (name, at), data in target.gates.items() if name in old}},
+        faulty_gates=target.faulty_gates | {(old[name], at) for name, at in target.faulty_gates if name in old},
+    )
+
+
 def _edges(conf: dict[str, Any], calibrated: list[dict[str, Any]]) -> dict[str, frozenset[tuple[int, ...]]]:
     """Where each gate of the basis exists: by its own map, or its calibrations, or the map of the device."""
     known = {gate["name"]: gate.get("coupling_map") or [] for gate in conf["gates"]}
