@@ -195,6 +195,52 @@ def test_a_writer_that_is_interrupted_leaves_nobody_waiting(sqlite_url: str, bel
     database.close()
 
 
+def test_a_write_that_is_taken_back_stops_nobody(sqlite_url: str, bell: Bell) -> None:
+    """Its future is cancelled while another thread writes."""
+    database = Database(sqlite_url, bell)
+    database.write(lambda tx: _words.create(tx.connection))
+    let_go = hold_writer(database)
+    taken_back, kept = database.submit(say("taken back")), database.submit(say("kept"))
+    assert taken_back.cancel()
+    let_go()
+
+    assert kept.result(PATIENCE) == "kept"
+    assert database.write(say("later")) == "later"
+    assert said(database) == ["kept", "later"]
+    database.close()
+
+
+def test_only_what_promises_nothing_is_not_synced(sqlite_url: str, bell: Bell) -> None:
+    """A write that need not be durable is committed all the same; those after it, and beside it, are synced."""
+    database = Database(sqlite_url, bell)
+    database.write(lambda tx: _words.create(tx.connection))
+
+    def look(tx: Transaction) -> int:
+        return int(tx.execute(sa.text("PRAGMA synchronous")).scalar_one())
+
+    normal, full = 1, 2
+    assert database.write(look, durable=False) == normal
+    assert database.write(look) == full
+    assert database.write(say("kept"), durable=False) == "kept"
+    assert said(database) == ["kept"]
+    with pytest.raises(errors.Conflict):
+        database.write(fail("lost"), durable=False)
+    with ThreadPoolExecutor(2) as threads:
+        let_go = hold_writer(database)
+        both = [threads.submit(database.write, look, durable=durable) for durable in (False, True)]
+        while len(database._writer._waiting) < 2:  # type: ignore[union-attr]
+            threading.Event().wait(0.01)
+        let_go()
+        assert [each.result(PATIENCE) for each in both] == [full, full]
+    database.close()
+
+
+def test_what_need_not_be_durable_is_committed(database: Database) -> None:
+    """On both databases."""
+    assert database.write(say("kept"), durable=False) == "kept"
+    assert said(database) == ["kept"]
+
+
 def test_answers_are_given_after_the_commit(database: Database, empty_database_url: str) -> None:
     """Whoever has an answer finds the row on any other connection."""
     other = Database(empty_database_url, Bell())

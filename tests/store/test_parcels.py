@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small objects in the database."""
 
+import functools
+
 import pytest
 
 from chandelier import errors
@@ -34,7 +36,7 @@ def test_an_object_is_kept_with_what_names_it(town: Town) -> None:
 def test_objects_are_removed_by_kind_and_name(town: Town) -> None:
     """And no others."""
     for name in (NAME, OTHER):
-        town.store.write(lambda tx, name=name: parcels.put(tx, "programs", name, b"1"))
+        town.store.write(functools.partial(parcels.put, kind="programs", name=name, content=b"1"))
     town.store.write(lambda tx: parcels.remove(tx, ("results",), [NAME]))
     town.store.write(lambda tx: parcels.remove(tx, ("programs", "results"), [OTHER]))
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from chandelier.jobs import outcomes, records
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Transaction
+from chandelier.store.prepared import Prepared
 from chandelier.tenancy import usage
 from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.usage import Entry, Selection, Sums
@@ -210,19 +210,17 @@ def test_averages_are_those_of_the_jobs_that_have_such_a_time() -> None:
     ids=str,
 )
 def test_long_times_are_read_from_few_rows(
-    town: Town, selection: Selection, columns: tuple[str, ...], tables: list[str]
+    town: Town, monkeypatch: pytest.MonkeyPatch, selection: Selection, columns: tuple[str, ...], tables: list[str]
 ) -> None:
     """Of the tables of sums the coarsest that can answer; of the entries only hours."""
     asked: list[str] = []
+    run = Prepared.run
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        asked.extend(re.findall(r"FROM (\w+)", statement))
+    def note(prepared: Prepared, *arguments: Any) -> Any:
+        asked.extend(re.findall(r"FROM (\w+)", str(prepared.statement)))
+        return run(prepared, *arguments)
 
-    def work(tx: Transaction) -> None:
-        sa.event.listen(tx.connection, "before_cursor_execute", note)
-        usage.by(tx, selection, columns)
-        sa.event.remove(tx.connection, "before_cursor_execute", note)
-
-    town.store.read(work)
+    monkeypatch.setattr(Prepared, "run", note)
+    town.store.read(lambda tx: usage.by(tx, selection, columns))
 
     assert sorted(set(asked)) == tables

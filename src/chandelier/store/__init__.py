@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every process opens: the database, the objects and the bell."""
 
+import hashlib
+import hmac
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -19,7 +21,10 @@ T = TypeVar("T")
 class Store:
     """The three handles, opened together and closed together."""
 
-    def __init__(self, database: databases.Database, objects: object_store.Objects, bell: bells.Bell) -> None:
+    def __init__(
+        self, database: databases.Database, objects: object_store.Objects, bell: bells.Bell, secret: bytes
+    ) -> None:
+        self._secret = secret
         self.database = database
         self.objects = objects
         self.bell = bell
@@ -28,9 +33,9 @@ class Store:
         """Run `work` on one consistent view and return what it returns."""
         return self.database.read(work)
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in a transaction and return what it returns, after the durable commit."""
-        return self.database.write(work)
+    def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Run `work` in a transaction and return what it returns, after the commit, which is `durable` unless not."""
+        return self.database.write(work, durable=durable)
 
     def find_object(self, tx: Transaction, kind: object_store.Kind, name: str) -> bytes | Path | None:
         """Return an object, or the file that holds it; None if it is not stored."""
@@ -62,6 +67,10 @@ class Store:
             return result
         raise AssertionError("A rehearsal always ends by its error.")
 
+    def key(self, purpose: str) -> bytes:
+        """Return a key of the installation's own, another for each purpose."""
+        return hmac.digest(self._secret, f"key:{purpose}".encode(), hashlib.sha256)
+
     def close(self) -> None:
         """Finish writing and let go."""
         self.database.close()
@@ -78,4 +87,4 @@ class _RehearsedError(Exception):
 def open_store(database_url: str, objects_root: Path, secret: bytes) -> Store:
     """Open database and objects; neither is created here beyond its folder."""
     bell = bells.Bell()
-    return Store(databases.Database(database_url, bell), object_store.Objects(objects_root, secret), bell)
+    return Store(databases.Database(database_url, bell), object_store.Objects(objects_root, secret), bell, secret)

@@ -126,9 +126,13 @@ class Database:
         """Have another thread do it; the future is done after the durable commit, or has what `work` raised."""
         return self._writer.submit(work)
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in a transaction and return what it returns, after the durable commit."""
-        return self._writer.write(work)
+    def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Run `work` in a transaction and return what it returns, after the commit.
+
+        Args:
+            durable: The commit is on disk; else the power may take it along, whole: nobody may be promised anything.
+        """
+        return self._writer.write(work, durable=durable)
 
     def alter(self, work: Callable[[Transaction], None]) -> None:
         """Run `work`, which changes the schema, in a transaction of its own."""

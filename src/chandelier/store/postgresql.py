@@ -2,6 +2,7 @@
 """Writing to PostgreSQL: each write a transaction of its own; the bell crosses processes by LISTEN and NOTIFY."""
 
 import contextlib
+import functools
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ _CHANNEL: Final = "chandelier"
 #: By these codes PostgreSQL says that two transactions were in each other's way: `serialization_failure` and
 #: `deadlock_detected`.
 _CROSSED: Final = frozenset({"40001", "40P01"})
+_RELAX: Final = sa.text("SET LOCAL synchronous_commit TO OFF")
 #: How a view is opened.
 READING: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -31,6 +33,11 @@ READING: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgre
 def engine(url: sa.URL) -> sa.Engine:
     """Return what connects to a server."""
     return sa.create_engine(url, pool_size=16, max_overflow=16, pool_pre_ping=True, hide_parameters=True)
+
+
+def _relaxed(work: Callable[[Transaction], T], tx: Transaction) -> T:
+    tx.execute(_RELAX)
+    return work(tx)
 
 
 class _Crossed(Exception):
@@ -60,12 +67,16 @@ class PostgresWriter:
         self._closed = threading.Event()
         self._listener: threading.Thread | None = None
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run a function in a transaction of its own, in the thread that calls."""
-        if self._closed.is_set():
-            raise errors.Unavailable("The server is stopping.", 1008)
+    def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Run a function in a transaction of its own, in the thread that calls.
+
+        Args:
+            durable: As of `sqlite.SqliteWriter.write`.
+        """
         with self._room:
-            return self._run(work)
+            if self._closed.is_set():
+                raise errors.Unavailable("The server is stopping.", 1008)
+            return self._run(work if durable else functools.partial(_relaxed, work))
 
     def submit(self, work: Callable[[Transaction], T]) -> "Future[T]":
         """The same in another thread."""
@@ -83,8 +94,9 @@ class PostgresWriter:
         """Wait for the writes already taken, and take no more."""
         self._threads.shutdown(wait=True)
         self._closed.set()
-        for _ in range(_MOST):
+        for _ in range(_MOST):  # those that are at it
             self._room.acquire()
+        self._room.release(_MOST)
         if self._listener is not None:
             self._listener.join()
 

@@ -78,10 +78,13 @@ def _check_standing(connection: sa.Connection, write: "_Write") -> None:
 class _Write:
     """A function that is to be run, and whoever waits for it."""
 
-    __slots__ = ("_gate", "failure", "future", "leads", "topics", "value", "work")
+    __slots__ = ("_gate", "durable", "failure", "future", "leads", "topics", "value", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any], future: "Future[Any] | None" = None) -> None:
+    def __init__(
+        self, work: Callable[[Transaction], Any], future: "Future[Any] | None" = None, *, durable: bool = True
+    ) -> None:
         self.work = work
+        self.durable = durable
         #: Told of the outcome, where nobody waits in `wait`.
         self.future = future
         self.leads = False
@@ -93,6 +96,9 @@ class _Write:
 
     def run(self, connection: sa.Connection, *, alone: bool) -> None:
         """Run so that a failure undoes this write and no other: in a savepoint, unless it is the only one."""
+        if self.future is not None and not self.future.set_running_or_notify_cancel():
+            self.failure = errors.Unavailable("The write was taken back.", 1008)
+            return
         tx = Transaction(connection)
         try:
             with translated(), contextlib.nullcontext() if alone else connection.begin_nested():
@@ -115,6 +121,8 @@ class _Write:
         """Tell who waits that the outcome is there; only after the commit."""
         if self.future is None:
             self._gate.release()
+        elif self.future.cancelled():
+            pass
         elif self.failure is None:
             self.future.set_result(self.value)
         else:
@@ -141,11 +149,19 @@ class SqliteWriter:
         self._looked = 0.0
         self._version = 0
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run a function in a transaction and return what it returns, after the durable commit."""
-        write = _Write(work)
+    def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Run a function in a transaction and return what it returns, after the commit.
+
+        Args:
+            durable: Nothing is answered before it is on disk; else the power may go with it, but not with part of it.
+        """
+        write = _Write(work, durable=durable)
         if not self._join(write):
-            write.wait()
+            try:
+                write.wait()
+            except BaseException:  # interrupted: it may be its turn to lead by now
+                self._abandon(write)
+                raise
         if write.leads:
             self._lead()
         if write.failure is not None:
@@ -210,6 +226,15 @@ class SqliteWriter:
                     write.answer()
             self._hand_on()
 
+    def _abandon(self, write: _Write) -> None:
+        """Leave the queue; who has been told to lead meanwhile lets another do so."""
+        with self._lock:
+            waits = write in self._waiting
+            if waits:
+                self._waiting.remove(write)
+        if waits and write.leads:
+            self._hand_on()
+
     def _hand_on(self) -> None:
         with self._lock:
             following = self._waiting[0] if self._waiting else None
@@ -245,6 +270,11 @@ class SqliteWriter:
 
     @staticmethod
     def _run(connection: sa.Connection, batch: list[_Write]) -> None:
+        # This changes only whether a commit is synced, not what is in it: with a write-ahead log the file stays whole
+        # in any case. Source: SQLite, PRAGMA synchronous.
+        relaxed = not any(write.durable for write in batch)
+        if relaxed:
+            pragma(connection, "synchronous=NORMAL")
         try:
             with translated(), connection.begin() as transaction:
                 for write in batch:
@@ -255,6 +285,9 @@ class SqliteWriter:
         except Exception as failure:  # noqa: BLE001  # every caller of the batch is told
             for write in batch:
                 write.failure = write.failure or failure
+        finally:
+            if relaxed:
+                pragma(connection, "synchronous=FULL")
 
     def _listen(self, connection: sa.Connection) -> None:
         # The value changes only when *another* connection has committed, so our own writes do not ring twice.

@@ -105,6 +105,31 @@ def authenticate(tx: Transaction, token: str | None, now: datetime) -> Principal
     return Principal(user.id, user.email, user.name, user.operator)
 
 
+def of_api_token(tx: Transaction, token: str, now: datetime) -> tuple[str, Principal]:
+    """Return the id of an API token, and who holds it.
+
+    Raises:
+        errors.Unauthenticated: It is not valid (any more).
+    """
+    found = users.of_api_token(tx, token, now)
+    if found is None:
+        raise errors.Unauthenticated("The API token is not valid. Copy it again from your account.", 2001)
+    token_id, user = found
+    return token_id, Principal(user.id, user.email, user.name, user.operator)
+
+
+def of_token_id(tx: Transaction, token_id: str, now: datetime) -> Principal:
+    """Return who holds the API token of an id.
+
+    Raises:
+        errors.Unauthenticated: It is not valid (any more).
+    """
+    user = users.by_token_id(tx, token_id, now)
+    if user is None:
+        raise errors.Unauthenticated("The API token was revoked. Get another one for your account.", 2001)
+    return Principal(user.id, user.email, user.name, user.operator)
+
+
 def authenticate_all(tx: Transaction, tokens: Iterable[str], now: datetime) -> dict[str, Principal]:
     """Return who holds each of some access tokens; without those that are not valid (any more)."""
     holders = users.authenticate_all(tx, tokens, now)

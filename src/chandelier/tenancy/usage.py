@@ -139,7 +139,8 @@ def by(tx: Transaction, selection: Selection, columns: tuple[str, ...]) -> dict[
     since = None if selection.since is None else database.to_milliseconds(selection.since)
     until = None if selection.until is None else database.to_milliseconds(selection.until)
     for table, low, high in _parts(since, until, _tables(selection, columns)):
-        for row in tx.execute(_summing(table, low, high, selection, columns)):
+        values = _conditions(table, low, high, selection)
+        for row in tx.execute(_summing(table, frozenset(values), columns), values):
             key, sums = tuple(row[: len(columns)]), Sums(*(int(value or 0) for value in row[len(columns) :]))
             if sums.jobs:
                 found[key] = plus(found.get(key, Sums()), sums)
@@ -195,9 +196,13 @@ def _parts(
     return parts
 
 
-def _summing(
-    table: sa.Table, low: int | None, high: int | None, selection: Selection, columns: tuple[str, ...]
-) -> sa.Select[Any]:
+@functools.cache
+def _summing(table: sa.Table, given: frozenset[str], columns: tuple[str, ...]) -> Prepared:
+    """Return the statement that sums up what a table has, with those of its conditions that are given.
+
+    Args:
+        given: Some of `low` and `high`, the bounds of the time, and of the keys, of which there are lists.
+    """
     if table is _entries:
         moment: sa.ColumnElement[Any] = sa.type_coerce(table.c.ended, sa.BigInteger)
         jobs: sa.ColumnElement[Any] = sa.func.count()
@@ -206,16 +211,26 @@ def _summing(
     else:
         moment = day = table.c.day
         jobs, ran = sa.func.sum(table.c.jobs), sa.func.sum(table.c.ran)
-    unit = 1 if table is _entries else _DAY_MS
     keys: Mapping[str, Any] = {"day": day} | {name: table.c[name] for name in _KEYS if name in table.c}
     sums = [jobs, *(sa.func.sum(table.c[name]) for name in _AMOUNTS), ran]
     query = sa.select(*(keys[name] for name in columns), *sums)
-    if low is not None:
-        query = query.where(moment >= low // unit)
-    if high is not None:
-        query = query.where(moment < high // unit)
+    if "low" in given:
+        query = query.where(moment >= sa.bindparam("low", type_=sa.BigInteger))
+    if "high" in given:
+        query = query.where(moment < sa.bindparam("high", type_=sa.BigInteger))
+    for name in _KEYS:
+        if name in given:
+            query = query.where(table.c[name].in_(sa.bindparam(name, expanding=True)))
+    return Prepared(query.group_by(*(keys[name] for name in columns)) if columns else query)
+
+
+def _conditions(table: sa.Table, low: int | None, high: int | None, selection: Selection) -> dict[str, Any]:
+    """Return the values of the conditions of `_summing` that are given."""
+    unit = 1 if table is _entries else _DAY_MS
+    values: dict[str, Any] = {
+        "low": None if low is None else low // unit,
+        "high": None if high is None else high // unit,
+    }
     wanted = zip(_KEYS, (selection.project_ids, selection.user_ids, selection.device_ids), strict=True)
-    for name, values in wanted:
-        if values is not None:
-            query = query.where(table.c[name].in_(sorted(values)))
-    return query.group_by(*(keys[name] for name in columns)) if columns else query
+    values |= {name: None if ids is None else sorted(ids) for name, ids in wanted}
+    return {name: value for name, value in values.items() if value is not None}

@@ -114,6 +114,11 @@ _VALID: Final = Prepared(sa.select(*_TOKEN).where(*_IS_VALID))
 # Where there are several writers the lock lets no login slip past a revocation that is going on.
 _VALID_LOCKED: Final = Prepared(sa.select(*_TOKEN).where(*_IS_VALID).with_for_update(read=True))
 _HOLDER: Final = Prepared(sa.select(*_USER).join(_tokens, _tokens.c.user_id == _users.c.id).where(*_IS_VALID))
+_HOLDER_BY_ID: Final = Prepared(
+    sa.select(*_USER)
+    .join(_tokens, _tokens.c.user_id == _users.c.id)
+    .where(_tokens.c.id == sa.bindparam("token"), *_IS_VALID[1:])
+)
 _HOLDERS: Final = (
     sa.select(_tokens.c.digest, *_USER)
     .join(_tokens, _tokens.c.user_id == _users.c.id)
@@ -324,6 +329,18 @@ def holder(tx: Transaction, text: str, now: datetime) -> UserId | None:
 def authenticate(tx: Transaction, text: str, now: datetime) -> User | None:
     """Return whose access token this is; None when it is not valid (any more). One indexed read."""
     row = tx.execute(_HOLDER, {"digest": _digest(text), "kind": "access", "now": now}).first()
+    return None if row is None else User(*row)
+
+
+def of_api_token(tx: Transaction, text: str, now: datetime) -> tuple[TokenId, User] | None:
+    """Return which API token this is, and whose; None when it is not valid (any more)."""
+    row = tx.execute(_VALID, {"digest": _digest(text), "kind": "api", "now": now}).first()
+    return None if row is None else (row.id, get(tx, row.user_id))
+
+
+def by_token_id(tx: Transaction, token_id: str, now: datetime) -> User | None:
+    """Return whose API token has this id; None when it is not valid (any more)."""
+    row = tx.execute(_HOLDER_BY_ID, {"token": token_id, "kind": "api", "now": now}).first()
     return None if row is None else User(*row)
 
 
