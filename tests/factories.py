@@ -112,6 +112,12 @@ def a_device(store: Store, name: str) -> Device:
     return devices.install(store, a_device_document(name), NOW, NOW)
 
 
+def a_machine(store: Store, name: str) -> Device:
+    """Install a device that is no simulator and return it; its calibration is of `NOW`."""
+    document = a_device_document(name, dated="2026-03-14T15:09:26Z", simulator=False)
+    return devices.install(store, document, NOW, NOW)
+
+
 def a_user(tx: Transaction, email: str, *, operator: bool = False) -> Principal:
     """Add an account and return who it is."""
     user = users.create(tx, email, NOW, name=email.partition("@")[0].title(), operator=operator)

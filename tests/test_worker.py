@@ -4,7 +4,7 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,9 +14,11 @@ import sqlalchemy as sa
 import fakes
 from chandelier import devices, errors
 from chandelier.formats import tasks
-from chandelier.jobs import codes, intake, lifecycle, outcomes, records
+from chandelier.jobs import codes, intake, lifecycle, outcomes, records, sessions
+from chandelier.jobs.intake import Order
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job
+from chandelier.jobs.sessions import Session, Terms
 from chandelier.scheduling import claims, ranking
 from chandelier.store import Store, database, parcels
 from chandelier.tenancy import usage
@@ -626,3 +628,83 @@ def test_texts_that_are_refused(town: Town, hire: Hire) -> None:
 
     assert (job.state, job.error_code) == (State.ERROR_VALIDATING_JOB, 8012)
     assert files(town.store, "incoming") == files(town.store, "converted") == []
+
+
+def sit(town: Town, idle: float = 3600.0) -> Session:
+    """Open a session of Ann's."""
+    terms = Terms(idle=idle)
+    who, where = town.ann.user_id, town.home.project_id
+    return town.store.write(
+        lambda tx: sessions.open_(tx, who, where, town.device, "dedicated", datetime.now(UTC), terms=terms)
+    )
+
+
+def program(town: Town, session: Session | None = None, most_seconds: float | None = None) -> Job:
+    """Submit a program of the Runtime API, of Ann's in a session or of Bob's."""
+    order = Order("sampler", b"{}", None if session is None else session.id, most_seconds)
+    who = town.bob if session is None else town.ann
+    more: dict[str, Any] = {"draft": Draft(), "limits": LIMITS, "now": datetime.now(UTC)}
+    return intake.submit_params(town.store, who, town.home, town.device, order, **more)
+
+
+@pytest.mark.parametrize("check", [fakes.accept, fakes.accept_and_finish])
+def test_while_a_session_keeps_a_device_only_its_jobs_run(town: Town, hire: Hire, check: Ending) -> None:
+    """Also those that would run as soon as they were checked; others when it is closed."""
+    session = sit(town)
+    hire(ScriptedPool(validations=(check,)), slots=1)
+    assert ended(town, program(town, session)).state is State.COMPLETED
+    other = program(town)
+    eventually(lambda: reload(town.store, other).state is State.QUEUED)
+    assert ended(town, program(town, session)).state is State.COMPLETED
+    assert reload(town.store, other).state is State.QUEUED
+    town.store.write(lambda tx: sessions.close(tx, session, datetime.now(UTC)))
+
+    assert ended(town, other).state is State.COMPLETED
+
+
+def test_a_device_that_is_given_up_is_noticed(town: Town, hire: Hire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing happens but that time passes, and who waits begins."""
+    monkeypatch.setattr("chandelier.worker._IDLE_SECONDS", 3 * PATIENCE)
+    session = sit(town, idle=3.0)
+    hire(ScriptedPool(), slots=1)
+    ended(town, program(town, session))
+    other = program(town)
+
+    assert ended(town, other).state is State.COMPLETED
+    assert town.store.read(lambda tx: sessions.standing(tx, session, datetime.now(UTC))).phase == "inactive"
+
+
+def test_a_session_goes_on_after_a_crash(town: Town, hire: Hire) -> None:
+    """The next worker runs its job first, and the device is kept."""
+    session = sit(town)
+    pool = ScriptedPool(runs=(fakes.finish, fakes.hang))
+    worker = hire(pool, slots=1)
+    ended(town, program(town, session))
+    lost, other = program(town, session), program(town)
+    pool.runs_begun(2)
+    worker.stop(0.0)
+    hire(ScriptedPool(), slots=1, alone=False)
+
+    assert ended(town, lost).state is State.COMPLETED
+    eventually(lambda: reload(town.store, other).state is State.QUEUED)
+    town.store.write(lambda tx: sessions.close(tx, session, datetime.now(UTC) + timedelta(seconds=1)))
+    assert ended(town, other).state is State.COMPLETED
+
+
+@pytest.mark.parametrize(("most", "expected"), [(None, 7.0), (2.5, 2.5), (100.0, 7.0)])
+def test_a_job_has_no_more_time_than_its_submitter_says(
+    town: Town, hire: Hire, most: float | None, expected: float
+) -> None:
+    """Nor more than any job has; one that takes longer is stopped, and says so."""
+    told: list[float] = []
+
+    def overrun(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
+        told.append(timeout)
+        return fakes.overrun(task, call, timeout)
+
+    hire(ScriptedPool(runs=(overrun,)), slots=1)
+    job = ended(town, program(town, most_seconds=most))
+
+    assert told == [expected]
+    assert (job.state, job.error_code) == (State.ERROR_RUNNING_JOB, 8023)
+    assert f"{expected:g} s" in (job.error_message or "")

@@ -26,6 +26,7 @@ DeviceState = Literal["active", "paused", "maintenance", "drain"]
 #: `fast`: a job takes as long as its simulation; `real`: it occupies the device for as long as the machine would be.
 Pace = Literal["fast", "real"]
 Terms = listings.Terms
+SUCCESSORS: Final = documents.SUCCESSORS
 
 #: No job occupies a device that keeps a machine's pace for longer, s.
 LONGEST: Final = 8 * 3600.0
@@ -254,6 +255,21 @@ def properties_before(tx: Transaction, device: Device, moment: datetime) -> str 
         _calibrations.c.device_id == device.id, _calibrations.c.taken < moment
     )
     return tx.execute(query.order_by(_calibrations.c.taken.desc()).limit(1)).scalar()
+
+
+def calibration(tx: Transaction, device: Device, digest: str) -> str:
+    """Return the digest of a calibration if the device has had it.
+
+    Raises:
+        errors.NotFound: It has not.
+    """
+    query = sa.select(_calibrations.c.digest).where(
+        _calibrations.c.device_id == device.id, _calibrations.c.digest == digest
+    )
+    found = tx.execute(query).scalar()
+    if found is None:
+        raise errors.NotFound(f"{device.name} has had no calibration {digest[:80]!r}.", 3102)
+    return str(found)
 
 
 def document(store: Store, digest: str) -> documents.DeviceDocument:

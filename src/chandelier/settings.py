@@ -58,6 +58,20 @@ class Reservations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     idle_minutes: float = 15.0
 
 
+class Sessions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long sessions of the Runtime API last; in `chandelier.toml` the table `[sessions]`.
+
+    Attributes:
+        usual_hours: From the beginning of the first job, where the client does not say for how long.
+        longest_hours: The longest time that a client may ask for.
+        idle_seconds: How long a session keeps its device for its next job.
+    """
+
+    usual_hours: float = 2.0
+    longest_hours: float = 8.0
+    idle_seconds: float = 60.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set; each default is safe and works on a laptop.
 
@@ -92,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         fairshare: The numbers of the fair-share queue. As a variable: `CHANDELIER_FAIRSHARE_` and the name of the
             field.
         reservations: What may be reserved. As a variable: `CHANDELIER_RESERVATIONS_` and the name of the field.
+        sessions: How long sessions last. As a variable: `CHANDELIER_SESSIONS_` and the name of the field.
     """
 
     data: Path = Path("data")
@@ -117,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retention: Retention = Retention()
     fairshare: FairShare = FairShare()
     reservations: Reservations = Reservations()
+    sessions: Sessions = Sessions()
 
     @property
     def objects_root(self) -> Path:
@@ -132,6 +148,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def token_file(self) -> Path:
         """File of the operator's API token; mode 0600."""
         return self.data / "operator-token"
+
+    @property
+    def address_file(self) -> Path:
+        """File that says where the server listens, as long as it does."""
+        return self.data / "address"
 
     @property
     def url_of_database(self) -> str:
@@ -220,6 +241,9 @@ _WITHIN: Final[Mapping[tuple[str, str], tuple[float, float]]] = {
     ("reservations", "longest_hours"): (0, 24 * 366),
     ("reservations", "quota_hours"): (0, 24 * _MOST_DAYS),
     ("reservations", "idle_minutes"): (0, 1440 * _MOST_DAYS),
+    ("sessions", "usual_hours"): (0.001, 24 * 366),
+    ("sessions", "longest_hours"): (0.001, 24 * 366),
+    ("sessions", "idle_seconds"): (0, 86400),
 }
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 

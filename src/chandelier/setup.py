@@ -15,6 +15,7 @@ import msgspec
 from chandelier import acts, devices, errors, migrations, store
 from chandelier.devices import Device
 from chandelier.formats import rosters, simulators, snapshots
+from chandelier.jobs.sessions import Terms as SessionTerms
 from chandelier.scheduling.reservations import Terms
 from chandelier.settings import Settings
 from chandelier.store import Store, Transaction
@@ -75,6 +76,12 @@ def terms(settings: Settings) -> Terms:
     """Return what reservations may be, in the units that are worked with."""
     chosen = settings.reservations
     return Terms(3600 * chosen.longest_hours, 3600 * chosen.quota_hours, 60 * chosen.idle_minutes)
+
+
+def session_terms(settings: Settings) -> SessionTerms:
+    """Return how long sessions last, in the units that are worked with."""
+    chosen = settings.sessions
+    return SessionTerms(3600 * chosen.usual_hours, 3600 * chosen.longest_hours, chosen.idle_seconds)
 
 
 def open_store(settings: Settings) -> Store:

@@ -23,9 +23,10 @@ import msgspec
 from chandelier import errors, pacing, pools, telemetry
 from chandelier.fairshare import accounts
 from chandelier.formats import tasks
-from chandelier.jobs import counts, intake, outcomes, records
+from chandelier.jobs import counts, intake, outcomes, records, sessions
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
+from chandelier.jobs.sessions import SessionId
 from chandelier.pools import Call, Pool, Slot
 from chandelier.rota import Rota
 from chandelier.scheduling import claims, limits, ranking, reservations
@@ -37,7 +38,8 @@ from chandelier.tenancy import users
 
 _log = logging.getLogger(__name__)
 
-#: A slot that only validates leaves new jobs to the others for this long: they can go on and run them at once.
+#: A slot that only validates leaves new jobs to the others for this long, and as long as one of them takes up a job
+#: now and then: they can go on and run them at once.
 _PATIENCE: Final = timedelta(milliseconds=150)
 _IDLE_SECONDS: Final = 5.0
 #: A program that is predicted to take no more is run as soon as it was checked, if nobody waits: asking for its turn
@@ -112,12 +114,15 @@ class Worker:
         self._slots = [pool.slot(index) for index in range(slots)]
         self._works = [_Work() for _ in self._slots]
         self._run_first = [True] * slots
+        #: When a slot that runs jobs last looked for one, by the monotonic clock, s.
+        self._taken_up = 0.0
         self._name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._up = _now()
         self._stopping = threading.Event()
         self._pacer = pacing.Pacer(store, _now)
         self._rota = Rota()
         self._keep = threading.Event()
+        self._kept: frozenset[SessionId] = frozenset()
         self._threads: list[threading.Thread] = []
         self._stop_listening: list[Callable[[], None]] = []
 
@@ -196,7 +201,11 @@ class Worker:
         """
         if not sure and not self._store.read(claims.is_waiting):
             return False
-        claim, more = self._store.write(lambda tx: (self._claim(tx, index), claims.is_waiting(tx)))
+        if index >= self._runners and time.monotonic() - self._taken_up < _PATIENCE.total_seconds():
+            self._stopping.wait(_PATIENCE.total_seconds())
+            return True  # it looks again
+        # Were the power to go, so would this worker: then the job waits as before, and nobody was promised anything.
+        claim, more = self._store.write(lambda tx: (self._claim(tx, index), claims.is_waiting(tx)), durable=False)
         if claim is not None:
             self._rota.busy(index, more=more)
         worked = claim is not None
@@ -229,6 +238,7 @@ class Worker:
         holder = f"{self._name}-{index}"
         if index >= self._runners:
             return claims.claim_validation(tx, holder, now, waiting_since=now - _PATIENCE)
+        self._taken_up = time.monotonic()
         # In turns, so that neither a crowd of programs to check nor a long queue keeps the other from going on.
         self._run_first[index] = not self._run_first[index]
         if self._run_first[index]:
@@ -248,6 +258,7 @@ class Worker:
             picture=paths.get("pictures"),
             at_once=at_once,
             body=_raw(claim.program),
+            primitive=job.program,
         )
         try:
             reply = self._ask(slot, work, claim, task, self._budget.validation_seconds)
@@ -319,9 +330,11 @@ class Worker:
             self._limits,
             pacing.occupation(job),
             tasks.ABSENT if job.kind == "qasm" else _raw(claim.program),
+            job.program,
         )
+        most = self._budget.seconds if job.most_seconds is None else min(self._budget.seconds, job.most_seconds)
         try:
-            reply = self._ask(slot, work, claim, task, self._budget.seconds)
+            reply = self._ask(slot, work, claim, task, most)
             if reply is None:
                 return None
             if isinstance(reply, tasks.Finished):
@@ -445,11 +458,20 @@ class Worker:
             self._store.write(lambda tx: claims.reap(tx, _now()))
             idle = self._budget.idle_seconds
             self._store.write(lambda tx: reservations.give_up_unused(tx, idle, _now(), up=self._up))
+            self._store.write(lambda tx: sessions.expire(tx, _now()))
         else:
             lost = [claim for _, claim in held if self._ended(claim.job)]
         for end, claim in held:
             if claim in lost:
                 end(claim)
+        self._notice_what_is_free()
+
+    def _notice_what_is_free(self) -> None:
+        """Have somebody look for work if a session gave its device up: time alone rings no bell."""
+        kept = self._store.read(lambda tx: frozenset(each.session_id for each in sessions.holds(tx, _now())))
+        if self._kept - kept:
+            self._rota.news(sure=False)
+        self._kept = kept
 
     def _held(self) -> list[tuple[Callable[[Claim], None], Claim]]:
         """Return the claims that this worker holds, each with how to let it go."""

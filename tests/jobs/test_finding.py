@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chandelier.jobs import finding, records
-from chandelier.jobs.finding import Page, Query
+from chandelier.jobs.finding import Choice, Page, Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
 from chandelier.store import Store, Transaction
@@ -325,3 +325,52 @@ def test_every_list_of_a_user_is_read_along_its_index(town: Town, condition: dic
 
     assert any(index in line for line in plans), plans
     assert not any(line.startswith(("SCAN jobs", "SCAN job_tags")) for line in plans), plans
+
+
+def test_counting_a_users_jobs_reads_no_others(sqlite_town: Town) -> None:
+    """However many jobs others have in the project."""
+    town = sqlite_town
+    choice = Choice(town.ann.user_id, frozenset({town.home.project_id}))
+    plans: list[str] = []
+
+    def explain(tx: Transaction) -> None:
+        def note(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.startswith("SELECT") and not plans:
+                cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plans.extend(row[3] for row in cursor.fetchall())
+
+        engine = tx.connection.engine
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            finding.count(tx, choice)
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+    town.store.read(explain)
+
+    assert len(plans) == 1
+    assert "(user_id=? AND state=? AND project_id=?)" in plans[0]
+
+
+def test_a_users_jobs_are_chosen_and_counted(crowd: list[Job], town: Town) -> None:
+    """By every condition, in either order, from anywhere on."""
+    who = crowd[0].user_id
+    mine = [job for job in crowd if job.user_id == who]
+    newest = sorted(mine, key=lambda job: job.created, reverse=True)
+    for choice, expected in (
+        (Choice(who), newest),
+        (Choice(who, states=frozenset({State.QUEUED})), [job for job in newest if job.state is State.QUEUED]),
+        (Choice(who, device_id=mine[0].device_id), [job for job in newest if job.device_id == mine[0].device_id]),
+        (Choice(who, created_from=newest[1].created), newest[:2]),
+        (Choice(who, created_to=newest[-1].created), newest[-1:]),
+        (Choice(who, programs=frozenset({None})), newest),
+        (Choice(who, programs=frozenset({"sampler"})), []),
+        (Choice(who, session_id="none"), []),
+        (Choice(who, tags=mine[0].tags), [job for job in newest if set(mine[0].tags) <= set(job.tags)]),
+    ):
+        ids = [job.id for job in expected]
+        found = town.store.read(partial(finding.choose, choice=choice, skip=0, limit=10_000))
+        reverse = town.store.read(partial(finding.choose, choice=choice, skip=1, limit=3, ascending=True))
+        assert [job.id for job in found] == ids
+        assert [job.id for job in reverse] == ids[::-1][1:4]
+        assert town.store.read(partial(finding.count, choice=choice)) == len(ids)

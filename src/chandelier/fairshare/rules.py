@@ -126,8 +126,9 @@ class Source(Protocol):
         """Return the keys of a project's way, with the nodes' own weights, and since when it waits on a device."""
 
 
-#: Why somebody goes: by fair share, because they waited too long, or because the device is reserved for them.
-Turn = Literal["due", "guarded", "reserved"]
+#: Why somebody goes: by fair share, because they waited too long, because the device is reserved for them, or because
+#: their session keeps it.
+Turn = Literal["due", "guarded", "reserved", "session"]
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -138,7 +138,13 @@ def _roots() -> sa.Select[*tuple[Any, ...]]:
     longest = sa.select(sa.func.min(late.c.since)).where(
         late.c.device_id == root.c.device_id, late.c.queued > NONE, late.c.level == sa.literal_column(str(_PROJECT))
     )
-    columns = [root.c.device_id, root.c.pool, root.c.budget, longest.correlate(root).scalar_subquery().label("longest")]
+    columns = [
+        root.c.device_id,
+        root.c.pool,
+        root.c.budget,
+        root.c.since,
+        longest.correlate(root).scalar_subquery().label("longest"),
+    ]
     columns += [each.label(level) for level, each in zip(rules.LEVELS, way("due"), strict=True)]
     there = root.join(tables.rules, _ANY, isouter=True)
     return sa.select(*columns, *POLICY).select_from(there).where(root.c.parent_id == TOP, root.c.queued > NONE)
@@ -247,6 +253,10 @@ class Look:
     def roots(self) -> Sequence[tuple[str, str]]:
         """Return the devices that have work, each with its pool."""
         return [(row.device_id, row.pool) for row in self._roots.values()]
+
+    def passed_over(self, since: float) -> set[str]:
+        """Return the devices with work on which no job has begun since a moment, s since 1970."""
+        return {device for device, row in self._roots.items() if row.since < since}
 
     def children(self, device: str, parent: str) -> Generator[str]:
         """Give the nodes below one that have work for a device, the one that is due first."""

@@ -301,3 +301,61 @@ def _bounds(
 def _ordered(statement: sa.Select[Any], ascending: bool, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     order = (column.asc() if ascending else column.desc() for column in columns)
     return statement.order_by(*order).limit(sa.bindparam("limit", type_=sa.Integer()))
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which of one user's jobs to choose, by what indexes know and what they do not; absent conditions do not narrow.
+
+    Attributes:
+        programs: Of the Runtime API; None among them stands for all other jobs.
+        tags: The job has all of them.
+    """
+
+    user_id: UserId
+    project_ids: frozenset[ProjectId] | None = None
+    device_id: str | None = None
+    states: frozenset[State] | None = None
+    programs: frozenset[str | None] | None = None
+    session_id: str | None = None
+    tags: tuple[str, ...] = ()
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+def choose(tx: Transaction, choice: Choice, *, skip: int, limit: int, ascending: bool = False) -> list[Job]:
+    """Return some of a user's jobs, newest first unless `ascending`; costs as much as the user has jobs, at most."""
+    order = tables.jobs.c.created.asc() if ascending else tables.jobs.c.created.desc()
+    ids = sa.select(tables.jobs.c.id).where(*_chosen(choice)).order_by(order).limit(limit).offset(skip)
+    found: list[str] = list(tx.execute(ids).scalars())
+    rows = tx.execute(sa.select(*records.COLUMNS).where(tables.jobs.c.id.in_(found))).all() if found else []
+    return sorted(records.jobs_of(tx, rows), key=lambda job: found.index(job.id))
+
+
+def count(tx: Transaction, choice: Choice) -> int:
+    """Count a user's jobs of a choice."""
+    # With their states the database counts along the index that begins with the user, not along one of the project.
+    choice = msgspec.structs.replace(choice, states=frozenset(State) if choice.states is None else choice.states)
+    return int(tx.execute(sa.select(sa.func.count()).select_from(tables.jobs).where(*_chosen(choice))).scalar_one())
+
+
+def _chosen(choice: Choice) -> Iterator[sa.ColumnElement[bool]]:
+    jobs, tags = tables.jobs.c, tables.tags.c
+    yield jobs.deleted.is_(None)
+    yield jobs.user_id == choice.user_id
+    if choice.project_ids is not None:
+        yield jobs.project_id.in_(sorted(choice.project_ids))
+    if choice.device_id is not None:
+        yield jobs.device_id == choice.device_id
+    if choice.states is not None:
+        yield jobs.state.in_(sorted(choice.states))
+    if choice.programs is not None:
+        named = jobs.program.in_(sorted(program for program in choice.programs if program is not None))
+        yield sa.or_(named, jobs.program.is_(None)) if None in choice.programs else named
+    if choice.session_id is not None:
+        yield jobs.session_id == choice.session_id
+    for tag in choice.tags:
+        yield sa.exists().where(tags.user_id == choice.user_id, tags.tag == tag, tags.job_id == jobs.id)
+    if choice.created_from is not None:
+        yield jobs.created >= choice.created_from
+    if choice.created_to is not None:
+        yield jobs.created <= choice.created_to

@@ -15,7 +15,7 @@ import msgspec
 from chandelier import devices, errors
 from chandelier.devices import Device
 from chandelier.formats import qobj, texts
-from chandelier.jobs import codes, finding, pending, records
+from chandelier.jobs import codes, finding, pending, records, sessions
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft, Job, JobId, Kind
@@ -24,6 +24,10 @@ from chandelier.tenancy import access, network
 from chandelier.tenancy.access import Principal
 from chandelier.tenancy.network import Place
 
+#: The programs of the Runtime API that a worker can run.
+PROGRAMS: Final = frozenset(
+    {"calibrate", "circuit-runner", "estimator", "executor", "noise-learner", "qasm3-runner", "sampler"}
+)
 #: The states that a job enters when its program has arrived.
 _HANDED_OVER: Final = (State.CREATED, State.VALIDATING)
 #: The states of a job whose program came along.
@@ -155,7 +159,7 @@ def _keep(store: Store, job_id: JobId, program: bytes, work: Callable[[Transacti
     store.objects.put("programs", job_id, program)
     try:
         return store.write(work)
-    except (errors.LimitReached, errors.NotFound):
+    except (errors.LimitReached, errors.NotFound, errors.Conflict):
         # Only here is it certain that no row was committed.
         store.objects.delete("programs", job_id)
         raise
@@ -281,3 +285,82 @@ def _with_shots(program: bytes, shots: int) -> bytes:
     config = {} if known == b"null" else msgspec.json.decode(known, type=dict[str, msgspec.Raw])
     config["shots"] = msgspec.Raw(msgspec.json.encode(shots))
     return msgspec.json.encode(members | {"config": config})
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A program of the Runtime API, as a request asks for it.
+
+    Attributes:
+        program_id: One of `PROGRAMS`.
+        params: Its parameters, a JSON object, which only a worker's child opens.
+        session_id: The session in which it is to run.
+        most_seconds: For how long it may occupy the device at most, s.
+        private: Show its parameters to nobody, and its result to nobody but the submitter and operators.
+        calibration: Digest of the device's documents to run it with; the newest if None.
+    """
+
+    program_id: str
+    params: bytes
+    session_id: str | None = None
+    most_seconds: float | None = None
+    private: bool = False
+    calibration: str | None = None
+
+
+def check_order(device: Device, order: Order, limits: Limits) -> None:
+    """Refuse what could not be taken whoever asks.
+
+    Raises:
+        errors.Invalid: The parameters are no object.
+        errors.NotFound: There is no such program.
+        errors.TooLarge: The parameters are over the size limit.
+        errors.Conflict: The device takes no new jobs.
+    """
+    if order.program_id not in PROGRAMS:
+        known = ", ".join(sorted(PROGRAMS))
+        raise errors.NotFound(f"There is no program {order.program_id[:80]!r}; there are {known}.", 1020)
+    devices.check_taking(device)
+    check_size(len(order.params), limits)
+    if not order.params.startswith(b"{"):
+        raise errors.Invalid("The `params` of a program are an object.", 1001)
+
+
+def submit_params(
+    store: Store,
+    principal: Principal,
+    place: Place,
+    device: Device,
+    order: Order,
+    *,
+    draft: Draft,
+    limits: Limits,
+    now: datetime,
+) -> Job:
+    """Take a program of the Runtime API with its parameters; the answer is a promise that it will be run.
+
+    Raises:
+        errors.Invalid: The parameters are no object.
+        errors.NotFound: There is no such program or session, or the place is not the caller's any more, or deleted.
+        errors.TooLarge: The parameters are over the size limit.
+        errors.Conflict: The device takes no new jobs, or the session does not.
+        errors.LimitReached: The user has too many jobs on the device.
+    """
+    check_order(device, order, limits)
+    job_id = records.new_id()
+    facts: dict[str, Any] = {
+        "job_id": job_id,
+        "steps": _TAKEN,
+        "input_bytes": len(order.params),
+        "program": order.program_id,
+        "session_id": order.session_id,
+        "most_seconds": order.most_seconds,
+        "private": order.private,
+    }
+    calibrated = msgspec.structs.replace(device, calibration=order.calibration or device.calibration)
+
+    def work(tx: Transaction) -> Job:
+        if order.session_id is not None:
+            sessions.check(tx, order.session_id, principal.user_id, place.project_id, device, now)
+        return _create(tx, principal, place, calibrated, now, kind="runtime", draft=draft, limits=limits, facts=facts)
+
+    return _keep(store, job_id, order.params, work)

@@ -15,6 +15,7 @@ from chandelier.jobs.records import Job
 from chandelier.store import Store, Transaction, objects, parcels
 
 _PURGED_AT_ONCE: Final = 500
+_RUNNERS: Final = frozenset({"circuit-runner", "qasm3-runner"})
 #: Objects that are named by the job itself.
 _OF_A_JOB: Final[tuple[objects.Kind, ...]] = ("programs", "converted", "pictures")
 
@@ -153,6 +154,11 @@ def result_of(job: Job) -> str:
     if job.result is None:
         raise errors.NotFound(f"Job {job.id} is {job.state} and has no result" + ("." if job.ended else " yet."), 3252)
     return job.result
+
+
+def ran_circuits(job: Job) -> bool:
+    """Tell whether a job's result is that of circuits, in the form that clients of every age read."""
+    return job.program is None or job.program in _RUNNERS
 
 
 def program_of(job: Job) -> objects.Kind:

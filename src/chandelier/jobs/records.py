@@ -30,8 +30,9 @@ from chandelier.tenancy.network import ProjectId
 from chandelier.tenancy.users import UserId
 
 JobId = NewType("JobId", str)
-#: How the program came in; the values are the wire's (protocol 6.2), but for OpenQASM texts, which have none there.
-Kind = Literal["q-object", "q-object-external-storage", "qasm"]
+#: How the program came in; the values are the wire's (protocol 6.2), but for OpenQASM texts and the programs of the
+#: Runtime API, which have none there.
+Kind = Literal["q-object", "q-object-external-storage", "qasm", "runtime"]
 
 
 _TICK: Final = timedelta(milliseconds=1)
@@ -57,6 +58,10 @@ class Job(msgspec.Struct, frozen=True):
         result: Name of the result object: the claim under which it was computed.
         claims: How often a worker has taken it.
         deaths: How often a child process died over it.
+        program: Which program of the Runtime API it is, such as `sampler`; None for Qobjs and texts.
+        session_id: The session in which it was submitted.
+        most_seconds: For how long it may occupy its device at most, as its submitter says, s.
+        private: Its parameters are shown to nobody, its result to nobody but its submitter and operators.
     """
 
     id: JobId
@@ -91,6 +96,10 @@ class Job(msgspec.Struct, frozen=True):
     error_message: str | None
     claims: int
     deaths: int
+    program: str | None
+    session_id: str | None
+    most_seconds: float | None
+    private: bool
     tags: tuple[str, ...] = ()
 
 
@@ -144,7 +153,7 @@ _TAKE: Final = Prepared(
 )
 
 
-def _in_state(state: State) -> sa.ColumnElement[bool]:
+def in_state(state: State) -> sa.ColumnElement[bool]:
     """Return the condition of a partial index, which the database knows again when it is written out."""
     return tables.jobs.c.state == sa.literal_column(f"'{state}'")
 
@@ -152,7 +161,7 @@ def _in_state(state: State) -> sa.ColumnElement[bool]:
 _OLDEST_QUEUED: Final = Prepared(
     sa.select(tables.jobs.c.id)
     .where(
-        _in_state(State.QUEUED),
+        in_state(State.QUEUED),
         tables.jobs.c.device_id == sa.bindparam("device"),
         tables.jobs.c.project_id == sa.bindparam("project"),
     )
@@ -161,9 +170,17 @@ _OLDEST_QUEUED: Final = Prepared(
 )
 
 
+_OLDEST_IN_SESSION: Final = Prepared(
+    sa.select(tables.jobs.c.id)
+    .where(in_state(State.QUEUED), tables.jobs.c.session_id == sa.bindparam("session"))
+    .order_by(tables.jobs.c.created, tables.jobs.c.id)
+    .limit(ONE)
+)
+
+
 def _listing_submitters() -> sa.Select[tuple[str, datetime]]:
     """Return the statement that goes from user to user along an index, without looking at each one's other jobs."""
-    users, there = tables.jobs.c.user_id, _in_state(State.VALIDATING)
+    users, there = tables.jobs.c.user_id, in_state(State.VALIDATING)
     ordered = sa.select(users).where(there).order_by(users).limit(ONE)
     found = sa.select(ordered.scalar_subquery().label("user_id")).cte("found", recursive=True)
     following = ordered.where(users > found.c.user_id).scalar_subquery()
@@ -217,6 +234,7 @@ def create(
         "calibration": calibration,
         "claims": 0,
         "deaths": 0,
+        "private": False,
         "tags": tuple(dict.fromkeys(draft.tags)),
     }
     job = _insert(tx, Job(**values | facts))
@@ -354,6 +372,12 @@ def submitters(tx: Transaction) -> dict[UserId, datetime]:
 def oldest_queued(tx: Transaction, device_id: str, project_id: str) -> JobId | None:
     """Return the id of a project's queued job that was created first."""
     found: JobId | None = tx.execute(_OLDEST_QUEUED, {"device": device_id, "project": project_id}).scalar()
+    return found
+
+
+def oldest_in_session(tx: Transaction, session_id: str) -> JobId | None:
+    """Return the id of a session's queued job that was created first."""
+    found: JobId | None = tx.execute(_OLDEST_IN_SESSION, {"session": session_id}).scalar()
     return found
 
 
@@ -515,7 +539,7 @@ def _oldest(
     locked: bool,
 ) -> Prepared:
     """Return the statement of `oldest`, with those of the conditions `:moment` and `:user` that are given."""
-    query = sa.select(tables.jobs.c.id).where(_in_state(state))
+    query = sa.select(tables.jobs.c.id).where(in_state(state))
     if without is not None:
         query = query.where(tables.jobs.c.id.not_in(without))
     if "moment" in given:

@@ -53,6 +53,10 @@ jobs: Final = sa.Table(
     sa.Column("deaths", sa.Integer, nullable=False),
     sa.Column("deleted", database.UtcMilliseconds),
     sa.Column("purged", database.UtcMilliseconds),
+    sa.Column("program", sa.String(32)),
+    sa.Column("session_id", sa.String(24)),
+    sa.Column("most_seconds", sa.Float),
+    sa.Column("private", sa.Boolean, nullable=False),
     sa.Index("ix_jobs_state_created_id", "state", "created", "id"),
     sa.Index("ix_jobs_device_id_state_created_id", "device_id", "state", "created", "id"),
     # Lists are read from these; without deleted jobs, so that no list has to read past them. Clients page through a
@@ -67,6 +71,10 @@ jobs: Final = sa.Table(
     # Where the next job of a user is found that waits to be checked.
     _partial("state = 'VALIDATING'", "state", "user_id", "created", "id"),
     _partial("code_id IS NOT NULL", "code_id", "created"),
+    _partial("session_id IS NOT NULL", "session_id", "created"),
+    # What decides whether a session keeps its device: its first start, its last end, its first job that waits.
+    _partial("session_id IS NOT NULL", "session_id", "started"),
+    _partial("session_id IS NOT NULL", "session_id", "ended", "created"),
     _partial("deleted IS NOT NULL AND purged IS NULL", "deleted"),
 )
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 # Every owner declares its tables when it is imported.
 from chandelier.fairshare import accounts
-from chandelier.jobs import codes, estimates, records
+from chandelier.jobs import codes, estimates, records, sessions
 from chandelier.scheduling import accuracy, claims, quotas, reservations
 from chandelier.store import Store, Transaction, database, parcels
 from chandelier.tenancy import allowances, audit, grants, members, usage
@@ -24,6 +24,7 @@ OWNERS = (
     records,
     codes,
     estimates,
+    sessions,
     accuracy,
     claims,
     quotas,

@@ -12,7 +12,7 @@ from chandelier.devices import Device
 from chandelier.jobs import counts, lifecycle
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Job
-from chandelier.scheduling import reservations
+from chandelier.scheduling import holds, reservations
 from chandelier.scheduling.accuracy import Quality
 from chandelier.scheduling.forecast import Forecast, Standing
 from chandelier.scheduling.foresight import Expected
@@ -29,6 +29,7 @@ Known = Callable[[Spot], bool]
 _HELD_BY: Final = {
     "running": "a limit of jobs at once",
     "reservation": "a reservation of the device",
+    "session": "a session that keeps the device",
     "time limit": "a limit of device time",
 }
 
@@ -107,13 +108,17 @@ def explain(tx: Transaction, seen: Forecast, job: Job, known: Known) -> Explanat
     if job.state is not State.QUEUED:
         return msgspec.structs.replace(bare, lines=(_elsewhere(job, device),))
     ahead = counts.ahead(tx, job)
+    hold = _hold(seen, job)
     expected = seen.of(job.id, job.device_id, job.project_id, ahead, job.estimate)
+    if hold is not None and hold.kind == "session" and expected is not None:
+        # Nobody knows when the session is over.
+        expected = msgspec.structs.replace(expected, start=None, end=None)
     found = msgspec.structs.replace(
         bare,
         position=None if ahead is None else ahead + 1,
         overall=None if expected is None or expected.overall is None else max(expected.overall, (ahead or 0) + 1),
         steps=tuple(step for level in range(_DEPTH) if (step := _step(tx, seen, bare, level, known)) is not None),
-        hold=seen.held.get((job.device_id, job.project_id)),
+        hold=hold,
         estimate=_estimate(expected, seen.qualities.get(job.device_id), seen.at, _reserved(tx, seen.at, job)),
     )
     return msgspec.structs.replace(found, lines=tuple(_lines(tx, seen, found)))
@@ -145,6 +150,14 @@ def _elsewhere(job: Job, device: Device) -> str:
     if job.state in {State.CREATING, State.CREATED}:
         return "The job waits for its program, which has not been handed over yet."
     return f"The job's program is being checked; then the job waits for {device.name}."
+
+
+def _hold(seen: Forecast, job: Job) -> Hold | None:
+    """Return what holds a job although its device is free; a session holds those of its own project too."""
+    kept = seen.kept.get(job.device_id)
+    if kept is not None and job.session_id != kept.session_id:
+        return seen.held.get((job.device_id, job.project_id), holds.by_session(kept))
+    return seen.held.get((job.device_id, job.project_id))
 
 
 def _step(tx: Transaction, seen: Forecast, asked: Explanation, number: int, known: Known) -> Step | None:

@@ -16,7 +16,7 @@ from chandelier.fairshare import rules, standing
 from chandelier.fairshare.replay import Job, Run
 from chandelier.fairshare.rules import Usage
 from chandelier.fairshare.standing import Lane
-from chandelier.jobs import lines
+from chandelier.jobs import lines, records, sessions
 from chandelier.jobs.lines import Running, Waiting
 from chandelier.scheduling import accuracy, foresight, holds, reservations
 from chandelier.scheduling.accuracy import Quality
@@ -73,6 +73,7 @@ class Forecast(msgspec.Struct, frozen=True):
         closed: Devices that start no jobs.
         running: The jobs that run.
         qualities: How good forecasts were, by device.
+        kept: The sessions that keep their devices, by device.
     """
 
     at: datetime
@@ -84,6 +85,7 @@ class Forecast(msgspec.Struct, frozen=True):
     closed: frozenset[str]
     running: Sequence[Running]
     qualities: Mapping[str, Quality]
+    kept: Mapping[str, sessions.Hold] = {}
 
     def of(
         self, job_id: str, device_id: str, project_id: str, ahead: int | None, estimate: float | None
@@ -106,7 +108,7 @@ def make(tx: Transaction, now: datetime, slots: int, horizon: int = foresight.HO
         horizon: How many jobs are replayed one by one.
     """
     lanes, runnable, running = standing.lanes(tx), devices.runnable(tx), lines.list_running(tx)
-    held = _held(lanes, holds.at(tx, now))
+    held, kept = _held(lanes, holds.at(tx, now)), holds.kept(tx, now)
     pools: dict[str, str] = {lane.device_id: lane.pool for lane in lanes}
     waiting = _lines(lanes)
     scene = Scene(
@@ -122,7 +124,8 @@ def make(tx: Transaction, now: datetime, slots: int, horizon: int = foresight.HO
             (device, standing.label(pools[device], project))
             for (device, project), hold in held.items()
             if hold.kind not in _FORESEEN
-        ),
+        )
+        | _mixed(tx, pools, kept),
         caps=_caps(tx, pools),
         kept=_kept(tx, now, pools),
     )
@@ -140,6 +143,7 @@ def make(tx: Transaction, now: datetime, slots: int, horizon: int = foresight.HO
         closed=frozenset(pools) - runnable.keys(),
         running=running,
         qualities=accuracy.qualities(tx),
+        kept=kept,
     )
 
 
@@ -150,6 +154,15 @@ def _held(lanes: Iterable[Lane], gate: Gate) -> dict[tuple[str, str], Hold]:
         for lane in lanes
         if lane.level == _PROJECT and lane.queued > 0 and (hold := gate(lane.device_id, lane.node_id)) is not None
     }
+
+
+def _mixed(tx: Transaction, pools: Mapping[str, str], kept: Mapping[str, sessions.Hold]) -> frozenset[Key]:
+    """Return the lines in front of which is a job that a session of the same project passes over."""
+    return frozenset(
+        (device, standing.label(pools.get(device, ""), hold.project_id))
+        for device, hold in kept.items()
+        if records.oldest_queued(tx, device, hold.project_id) != records.oldest_in_session(tx, hold.session_id)
+    )
 
 
 def _lines(lanes: Iterable[Lane]) -> dict[Key, Line]:

@@ -13,10 +13,10 @@ from chandelier.devices import DeviceId, Pace
 from chandelier.fairshare import standing
 from chandelier.fairshare.rules import Allowed, Choice, Turn
 from chandelier.fairshare.standing import Look
-from chandelier.jobs import counts, records
+from chandelier.jobs import counts, records, sessions
 from chandelier.jobs.records import Job, JobId
 from chandelier.scheduling import holds, occupancy, reservations
-from chandelier.scheduling.holds import Circumstances
+from chandelier.scheduling.holds import Bounds, Circumstances
 from chandelier.scheduling.reservations import Kept
 from chandelier.store import Transaction
 
@@ -43,8 +43,10 @@ Ranking = Callable[[Transaction, datetime], Next | None]
 def fair(tx: Transaction, now: datetime) -> Next | None:
     """Return the oldest job of the project that is due, of those that nothing holds back.
 
-    On a device that is reserved those go first whom it is for. They also go before who waits for other devices, as
-    long as no more of their jobs run than of all others; who is due among all that have reserved is by fair share.
+    On a device that a session keeps only its jobs begin. As long as none of them runs they go before all others, but
+    for devices that have waited since a job of it ended last; while one runs, when nobody else could go. On a device
+    that is reserved those go first whom it is for. They also go before who waits for other devices, as long as no more
+    of their jobs run than of all others; who is due among all that have reserved is by fair share.
     """
     look = standing.look(tx)
     if look is None:
@@ -52,7 +54,31 @@ def fair(tx: Transaction, now: datetime) -> Next | None:
     known = holds.look(tx, now)
     free = occupancy.free(tx, known.paces)
     reserved = reservations.in_force(tx, now) if known.reservations else []
-    allowed = holds.free(tx, now, known, reserved)
+    bounds = holds.bounds(tx, now, known, reserved)
+    if not bounds.kept:
+        return _among(tx, look, free, now, bounds.allowed, known, reserved)
+    others = free - bounds.kept.keys()
+    found = _sitting(tx, bounds, free, known)
+    if found is None:
+        return _among(tx, look, others, now, bounds.allowed, known, reserved)
+    held, following = found
+    if not held.runs:
+        # In turns with the other devices, so that no session keeps the workers from them.
+        others &= look.passed_over(held.last.timestamp()) if held.last is not None else set()
+    return _among(tx, look, others, now, bounds.allowed, known, reserved) or following
+
+
+def _among(
+    tx: Transaction,
+    look: Look,
+    free: Collection[str],
+    now: datetime,
+    allowed: Allowed,
+    known: Circumstances,
+    reserved: Sequence[Kept],
+) -> Next | None:
+    """Return who goes next on some devices, those of a reservation first."""
+    free = set(free)
     if not reserved:
         anybody = _first(tx, look, free, now, allowed)
         return None if anybody is None else _plain(*anybody, known)
@@ -81,6 +107,21 @@ def fair(tx: Transaction, now: datetime) -> Next | None:
     return None if anybody is None else _plain(*anybody, known)
 
 
+def _sitting(
+    tx: Transaction, bounds: Bounds, free: Collection[str], known: Circumstances
+) -> tuple[sessions.Hold, Next] | None:
+    """Return the session that goes first of those that keep devices and have jobs that wait, and its next job.
+
+    One without a running job does, and of several the one of which the last job ended first.
+    """
+    for each in sorted(bounds.kept.values(), key=lambda hold: (hold.runs, hold.last or hold.until, hold.session_id)):
+        if each.device_id in free and bounds.allowed(each.device_id, each.project_id):
+            job_id = records.oldest_in_session(tx, each.session_id)
+            if job_id is not None:
+                return each, Next(job_id, "session", pace=known.paces[each.device_id])
+    return None
+
+
 def is_unrivalled(tx: Transaction, job: Job, now: datetime) -> bool:
     """Tell whether a job would be the next if it began to wait now: nothing waits, and nothing holds it back.
 
@@ -91,7 +132,11 @@ def is_unrivalled(tx: Transaction, job: Job, now: datetime) -> bool:
     known = holds.look(tx, now)
     if known.reservations or known.paces.get(job.device_id) != "fast":
         return False
-    return holds.free(tx, now, known, ())(job.device_id, job.project_id)
+    bounds = holds.bounds(tx, now, known, ())
+    held = bounds.kept.get(job.device_id)
+    if held is not None and held.session_id != job.session_id:
+        return False
+    return bounds.allowed(job.device_id, job.project_id)
 
 
 def _plain(choice: Choice, job_id: JobId, known: Circumstances) -> Next:
