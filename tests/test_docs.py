@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import typer
 
-from chandelier import cli, errors, experience, settings
+from chandelier import cli, errors, experience, runtime, settings
 from chandelier.formats import simulators, snapshots
 from chandelier.jobs import lifecycle
 
@@ -105,6 +105,14 @@ def test_every_endpoint_is_documented() -> None:
     missing += [path for path in experience.STREAMS if f"| `{path}` |" not in text]
 
     assert missing == []
+
+
+def test_every_endpoint_of_the_runtime_api_is_documented() -> None:
+    """Each route of its tables has a row."""
+    text = page("runtime-api")
+    tables = (*runtime.ROUTES, *runtime.IDENTITY, *runtime.DIRECTORY)
+
+    assert [route.path for route in tables if f"| {route.method} | `{route.path}` |" not in text] == []
 
 
 def test_every_state_is_documented() -> None:

@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from chandelier import __version__, errors, experience, front, gateway
+from chandelier import __version__, errors, experience, front, gateway, runtime
 from chandelier.front import Facts
 from chandelier.gateway import Route
 
@@ -93,7 +93,39 @@ def test_the_description_has_every_route() -> None:
         (method.upper(), path) for path, operations in front.openapi()["paths"].items() for method in operations
     }
 
-    assert described == {(route.method, "/api" + path) for route in experience.ROUTES for path in gateway.paths(route)}
+    tables = {
+        "/api": experience.ROUTES,
+        "/api/v1": runtime.ROUTES,
+        "": (*runtime.IDENTITY, *runtime.DIRECTORY),
+    }
+    assert described == {
+        (route.method, base + path)
+        for base, table in tables.items()
+        for route in table
+        for path in gateway.paths(route)
+    }
+    assert {table for face in front.FACES for table in face.routes} == {
+        route for each in tables.values() for route in each
+    }
+
+
+def test_the_runtime_api_is_described_in_its_own_words() -> None:
+    """Its errors, who asks and about which instance; nothing of it has the name of something else."""
+    document = front.openapi()
+    submit, cancel = (document["paths"][f"/api/v1/jobs{tail}"]["post"] for tail in ("", "/{job}/cancel"))
+
+    assert {"$ref": "#/components/parameters/instance"} in submit["parameters"]
+    assert set(submit["responses"]) == {"200", "400", "401", "404", "409", "413", "429", "503"}
+    assert submit["responses"]["409"]["$ref"].endswith("/Runtime.Conflict")
+    assert "Runtime.Submission" in repr(submit["requestBody"])
+    assert "204" in cancel["responses"]
+    assert "200" not in cancel["responses"]
+    assert [list(entry) for entry in submit["security"]] == [["bearer"], ["key"], ["header"]]
+    assert list(document["paths"]["/identity/token"]["post"]["requestBody"]["content"]) == [
+        "application/x-www-form-urlencoded"
+    ]
+    results = document["paths"]["/api/v1/jobs/{job}/results"]["get"]["responses"]["200"]["content"]
+    assert set(results) == {"application/json", "text/plain"}
 
 
 def operations(wanted: Callable[[Route], bool] = lambda _: True) -> Iterator[tuple[Route, str, dict[str, Any]]]:

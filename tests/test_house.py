@@ -48,6 +48,7 @@ OWNERS = {
     "job_events": "jobs/tables.py",
     "codes": "jobs/codes.py",
     "estimates": "jobs/estimates.py",
+    "sessions": "jobs/sessions.py",
     "leases": "scheduling/claims.py",
     "parcels": "store/parcels.py",
     "turns": "scheduling/claims.py",

@@ -95,7 +95,7 @@ def test_what_was_told_is_forgotten_before_a_change_is_answered(town: Town, chan
     """So that nobody is told afterwards what was true before."""
     memory = Memory(town.store.bell)
     job = queued(town)
-    told = Told(job.user_id, town.home, b"waits")
+    told = Told(job.user_id, town.home, b"waits", final=False, answered=0.0)
     for recollection in (memory.told, memory.told_waiting):
         for versioned in (True, False):
             town.store.read(lambda tx, r=recollection, v=versioned: r.keep(tx, (job.id, v), told))  # type: ignore[misc]
@@ -109,7 +109,7 @@ def test_a_place_in_the_queue_is_forgotten_when_somebody_else_moves(town: Town) 
     """Whereas what does not depend on others stays."""
     memory = Memory(town.store.bell)
     first, second = queued(town), queued(town)
-    told = Told(second.user_id, town.home, b"second")
+    told = Told(second.user_id, town.home, b"second", final=False, answered=0.0)
     town.store.read(lambda tx: memory.told_waiting.keep(tx, (second.id, True), told))
     town.store.read(lambda tx: memory.told.keep(tx, (second.id, True), told))
     town.store.write(lambda tx: records.advance(tx, first.id, (State.RUNNING,), after(1)))
@@ -132,7 +132,7 @@ def test_no_stale_state_survives_a_crowd(town: Town) -> None:
 
         def work(tx: Transaction) -> bytes:
             body = (records.get(tx, job.id).name or "").encode()
-            return memory.told.keep(tx, key, Told(job.user_id, town.home, body)).body
+            return memory.told.keep(tx, key, Told(job.user_id, town.home, body, final=False, answered=0.0)).body
 
         return town.store.read(work)
 

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chandelier import errors, experience, front, gateway, migrations, pools, setup
+from chandelier import errors, experience, front, gateway, migrations, pools, runtime, setup
 from chandelier.fairshare import accounts
 from chandelier.fairshare.rules import Rules
 from chandelier.jobs import counts
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 #: Beyond these the server answers 503; status streams count.
 _MOST_CONNECTIONS: Final = 8192
-_SWITCH_SECONDS: Final = 0.0001
+_SWITCH_SECONDS: Final = 0.0005
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -65,14 +65,21 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         _raise_file_limit()
-        _Server(app, lambda: announce(url)).run(sockets=[listener])
+        stack.callback(settings.address_file.unlink, missing_ok=True)
+
+        def ready() -> None:
+            settings.address_file.write_text(f"{url}\n", encoding="ascii")
+            announce(url)
+
+        _Server(app, ready).run(sockets=[listener])
     _log.info("Stopped")
 
 
 def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Starlette:
     """Return the web application: every face, and what operators look at."""
-    limits = {name: getattr(settings, name) for name in gateway.Rules.__struct_fields__ if name != "terms"}
-    rules = gateway.Rules(**limits, terms=setup.terms(settings))
+    made = {"terms", "sessions"}
+    limits = {name: getattr(settings, name) for name in gateway.Rules.__struct_fields__ if name not in made}
+    rules = gateway.Rules(**limits, terms=setup.terms(settings), sessions=setup.session_terms(settings))
     cloud = gateway.Cloud(opened, rules)
 
     @contextlib.asynccontextmanager
@@ -82,7 +89,7 @@ def build(opened: Store, pool: Pool, settings: Settings, worker: Worker) -> Star
         worker.stop(settings.stop_seconds)
 
     app = Starlette(
-        routes=[*experience.routes(cloud), *front.routes(lambda: _facts(opened, pool))],
+        routes=[*experience.routes(cloud), *runtime.routes(cloud), *front.routes(lambda: _facts(opened, pool))],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _unforeseen},
     )

@@ -4,12 +4,13 @@
 A face's handlers are plain functions from a `Call` to an `Answer`; nothing else in a face need be asynchronous.
 """
 
+import asyncio
 import contextlib
 import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -25,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from chandelier import errors, memory, telemetry
+from chandelier.jobs.sessions import Terms as SessionTerms
 from chandelier.memory import Memory
 from chandelier.routing import Tree
 from chandelier.scheduling.forecaster import Forecaster
@@ -44,6 +46,12 @@ _SMALL: Final = 1 << 20
 _ANONYMOUS: Final = 8 << 20
 
 
+#: How long an answer is held back for better news: less than the half second after which clients ask again.
+_PATIENCE_SECONDS: Final = 0.4
+#: How long who asks for the same again and again waits for news.
+_LULL_SECONDS: Final = 0.1
+#: Answers that may be held back in one process; others are given at once, and their clients ask again.
+_MOST_HELD: Final = 2000
 #: How long a token is believed without looking: its end by time is noticed so much later, its revocation at once.
 _TOKEN_SECONDS: Final = 5.0
 
@@ -58,7 +66,7 @@ _token_in_body: Final = msgspec.json.Decoder(_Carrier)
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The limits that faces keep; each is a setting of the same name, but the terms of reservations."""
+    """The limits that faces keep; each is a setting of the same name, but the terms of reservations and sessions."""
 
     public_url: str
     max_job_bytes: int
@@ -71,6 +79,7 @@ class Rules(msgspec.Struct, frozen=True):
     max_filter_jobs: int
     runners: int = 1
     terms: Terms = Terms()
+    sessions: SessionTerms = SessionTerms()
 
 
 class Json(msgspec.Struct, frozen=True):
@@ -96,8 +105,32 @@ class Stored(msgspec.Struct, frozen=True):
 class Empty(msgspec.Struct, frozen=True):
     """An answer without a body, for clients that never look at it."""
 
+    status: int = 200
 
-Answer = Json | Encoded | Stored | Empty
+
+class Recalled(msgspec.Struct, frozen=True):
+    """An answer that is remembered.
+
+    Attributes:
+        topic: What is rung when there is a better one, if the same was given a moment ago: who asks so often is
+            better served by waiting for it.
+    """
+
+    body: bytes
+    topic: str | None = None
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An answer that is held back for a moment, because better news may come: then the handler is asked again.
+
+    Attributes:
+        answer: What is given when the patience is over, or when too many answers are held back already.
+    """
+
+    answer: Json | Encoded
+
+
+Answer = Json | Encoded | Stored | Empty | Held
 
 
 class Cloud:
@@ -111,6 +144,8 @@ class Cloud:
         self.failures_of_address = Throttle(10 * rules.login_failures_per_minute)
         self.memory = Memory(store.bell)
         self.forecaster = Forecaster(store, rules.runners, self.memory.told_waiting.clear)
+        #: Answers that are held back at present.
+        self.held = 0
 
 
 class Call:
@@ -133,6 +168,11 @@ class Call:
         """The query parameters; of one that is repeated the last."""
         return self._request.query_params
 
+    def queries(self, name: str) -> list[str]:
+        """Return every value of a query parameter."""
+        values: list[str] = self._request.query_params.getlist(name)
+        return values
+
     @property
     def address(self) -> str:
         """Where the request came from."""
@@ -150,6 +190,10 @@ class Call:
         """The store, for writing; the view is given up, so that what is read later shows what was written."""
         self.close()
         return self.cloud.store
+
+    def again(self) -> Self:
+        """Return the same request as if it came only now."""
+        return type(self)(self.cloud, self._request, self.body)
 
     def close(self) -> None:
         """Give up the view, and the connection with it."""
@@ -195,11 +239,19 @@ class Call:
         Raises:
             errors.Unauthenticated: There is none, or it is not valid (any more).
         """
+        self.identify(token or "", lambda tx: access.authenticate(tx, token, self.now))
+
+    def identify(self, credential: str, look: Callable[[Transaction], Principal]) -> None:
+        """Learn who is asking by what `look` says of a credential, or what it said a moment ago.
+
+        Raises:
+            errors.Unauthenticated: `look` says that it is not valid (any more).
+        """
         known = self.cloud.memory.principals
-        key = memory.digest(token or "")
+        key = memory.digest(credential)
         self._principal = known.get(key)
         if self._principal is None:
-            self._principal = access.authenticate(self.tx, token, self.now)
+            self._principal = look(self.tx)
             known.keep(self.tx, key, self._principal, _TOKEN_SECONDS)
 
     def url(self, path: str, *, scheme: str = "http") -> str:
@@ -248,25 +300,27 @@ class Route(msgspec.Struct, frozen=True):
         failures: Kinds of errors that this endpoint answers with besides those that every one of its sort does.
         form: Takes its body as a form too.
         public: Needs no token.
-        quick: Does a few indexed reads and nothing that can wait, so the event loop may run it.
+        quick: Does a few indexed reads and nothing that can wait, so the event loop may run it; or says if so.
         prefixed: Exists under the project prefix too.
         large: Takes programs, so its body may be as large as they.
         admit: For uploads: checks, before the body is read, that it may be sent.
         right: What the caller needs the right to, if it takes more than a token; for the reference and the tests.
-        recall: Returns the answer, encoded, if it can be told from memory; asked before anything is read.
+        recall: Returns the answer if it can be told from memory; asked before anything is read.
+        topic: Returns what is rung when there may be better news than an answer that is `Held`.
     """
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     handler: Handler
     summary: str
     request: type[Any] | None = None
     public: bool = False
-    quick: bool = False
+    quick: bool | Callable[[Call], bool] = False
     prefixed: bool = False
     large: bool = False
     admit: Handler | None = None
-    recall: Callable[[Call], bytes | None] | None = None
+    recall: Callable[[Call], Recalled | None] | None = None
+    topic: Callable[[Call], str] | None = None
     response: Any = None
     query: type[Any] | None = None
     failures: tuple[type[errors.ChandelierError], ...] = ()
@@ -276,9 +330,15 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Dialect(msgspec.Struct, frozen=True):
-    """How a face words errors: `render` returns the HTTP status and the document."""
+    """How a face words errors and is told who asks.
+
+    Attributes:
+        render: Returns the HTTP status and the document.
+        authenticate: Finds out who is asking, or raises `errors.Unauthenticated`.
+    """
 
     render: Callable[[errors.ChandelierError], tuple[int, Any]]
+    authenticate: Callable[[Call], None] = Call.authenticate
 
 
 #: The way to a project, before a route's own path.
@@ -290,10 +350,13 @@ class Table:
 
     Static segments match in any case, a slash at the end is ignored, and so is a second one behind the base, because
     users give a URL that ends in a slash, to which clients add theirs.
+
+    Args:
+        base: Before the paths of the routes, in lower case; or what returns how long it is, -1 where there is none.
     """
 
-    def __init__(self, base: str, routes: Iterable[Route]) -> None:
-        self._base = base
+    def __init__(self, base: str | Callable[[str], int], routes: Iterable[Route]) -> None:
+        self._begin = _after(base) if isinstance(base, str) else base
         self._tree: Tree[tuple[str, Route]] = Tree()
         for route in routes:
             for path in paths(route):
@@ -305,8 +368,9 @@ class Table:
         Returns:
             None if there is no such path; no endpoint if the path exists, but not with this method.
         """
-        rest = path[len(self._base) :]
-        if path[: len(self._base)].lower() != self._base or not rest.startswith("/"):
+        begin = self._begin(path)
+        rest = path[begin:] if begin >= 0 else ""
+        if not rest.startswith("/"):
             return None
         return self._tree.find("GET" if method == "HEAD" else method, rest[1:] if rest.startswith("//") else rest)
 
@@ -314,7 +378,9 @@ class Table:
 class Desk(BaseRoute):
     """A table of endpoints, as Starlette asks it."""
 
-    def __init__(self, cloud: Cloud, base: str, routes: Sequence[Route], dialect: Dialect) -> None:
+    def __init__(
+        self, cloud: Cloud, base: str | Callable[[str], int], routes: Sequence[Route], dialect: Dialect
+    ) -> None:
         self._table = Table(base, routes)
         self._endpoints = {route: _endpoint(cloud, route, dialect) for route in routes}
 
@@ -334,6 +400,10 @@ class Desk(BaseRoute):
             raise HTTPException(405)
         response = await scope["endpoint"](Request(scope, receive, send))
         await response(scope, receive, send)
+
+
+def _after(base: str) -> Callable[[str], int]:
+    return lambda path: len(base) if path[: len(base)].lower() == base else -1
 
 
 def paths(route: Route) -> tuple[str, ...]:
@@ -357,7 +427,7 @@ def _endpoint(cloud: Cloud, route: Route, dialect: Dialect) -> Callable[[Request
     async def endpoint(request: Request) -> Response:
         begun = time.perf_counter()
         try:
-            response = await _answer(cloud, route, request)
+            response = await _answer(cloud, route, request, dialect)
         except errors.ChandelierError as error:
             response = respond(*dialect.render(error))
             if "retryAfter" in error.data:
@@ -380,29 +450,86 @@ def unforeseen() -> errors.ChandelierError:
     )
 
 
-async def _answer(cloud: Cloud, route: Route, request: Request) -> Response:
+async def _answer(cloud: Cloud, route: Route, request: Request, dialect: Dialect) -> Response:
     if route.admit is not None:
-        return await _answer_upload(cloud, route, request)
+        return await _answer_upload(cloud, route, request, dialect)
     call = Call(cloud, request)
-    if route.recall is not None and (known := route.recall(call)) is not None:
+    if route.recall is not None and (known := await _recalled(route.recall, call)) is not None:
         return _respond(Encoded(known))
-    call.body = await _read(request, await _body_limit(route, call))
-    if route.quick and cloud.store.database.embedded:
-        return _respond(_serve(route, call))
-    return _respond(await run_in_threadpool(_serve, route, call))
+    call.body = await _read(request, await _body_limit(route, call, dialect))
+    if route.topic is None:
+        return _respond(await _hear(route, call, dialect))
+    return _respond(await _hear_patiently(route, call, dialect, route.topic(call)))
 
 
-async def _body_limit(route: Route, call: Call) -> int:
+async def _recalled(recall: Callable[[Call], Recalled | None], call: Call) -> bytes | None:
+    """Return an answer that is remembered; who asks again at once waits a little for a better one."""
+    known = recall(call)
+    if known is not None and known.topic is not None and call.cloud.held < _MOST_HELD:
+        async with _listening(call.cloud, known.topic) as news:
+            known = recall(call)  # what changed before the listening began is told now
+            if known is not None and known.topic is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LULL_SECONDS):
+                        await news.wait()
+                known = recall(call)
+    return None if known is None else known.body
+
+
+@contextlib.asynccontextmanager
+async def _listening(cloud: Cloud, topic: str) -> AsyncIterator[asyncio.Event]:
+    """Hear a topic while an answer is held back."""
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    stop = cloud.store.bell.listen(topic, lambda: _wake(loop, news))
+    cloud.held += 1
+    try:
+        yield news
+    finally:
+        cloud.held -= 1
+        stop()
+
+
+async def _hear(route: Route, call: Call, dialect: Dialect) -> Answer:
+    quick = route.quick(call) if callable(route.quick) else route.quick
+    if quick and call.cloud.store.database.embedded:
+        return _serve(route, call, dialect)
+    return await run_in_threadpool(_serve, route, call, dialect)
+
+
+async def _hear_patiently(route: Route, call: Call, dialect: Dialect, topic: str) -> Answer:
+    """Return an answer; one that is `Held` only when nothing better came for a while. Nobody's thread waits."""
+    cloud = call.cloud
+    deadline, waits = asyncio.get_running_loop().time() + _PATIENCE_SECONDS, cloud.held < _MOST_HELD
+    # Listening begins before the first look, so that nothing falls between them.
+    async with _listening(cloud, topic) as news:
+        while isinstance(answer := await _hear(route, call, dialect), Held) and waits:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await news.wait()
+            except TimeoutError:
+                return answer.answer
+            news.clear()
+            call = call.again()
+        return answer.answer if isinstance(answer, Held) else answer
+
+
+def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(news.set)
+
+
+async def _body_limit(route: Route, call: Call, dialect: Dialect) -> int:
     """Return how long a body may be: long ones are read only where they belong, and from those who are known."""
     if not route.large:
         return _SMALL
-    if call.open_token is None or 0 <= _length(call.headers) <= _ANONYMOUS:
+    anonymous = call.open_token is None and "authorization" not in call.headers
+    if anonymous or 0 <= _length(call.headers) <= _ANONYMOUS:
         return _ANONYMOUS
-    await run_in_threadpool(_admit, Call.authenticate, call)
+    await run_in_threadpool(_admit, dialect.authenticate, call)
     return call.cloud.rules.max_job_bytes + _SMALL
 
 
-async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Response:
+async def _answer_upload(cloud: Cloud, route: Route, request: Request, dialect: Dialect) -> Response:
     call = Call(cloud, request)
     assert route.admit is not None
     await run_in_threadpool(_admit, route.admit, call)
@@ -413,7 +540,7 @@ async def _answer_upload(cloud: Cloud, route: Route, request: Request) -> Respon
             _check_size(upload.size + len(chunk), limit)
             await run_in_threadpool(upload.write, chunk)
         call.upload = upload
-        return _respond(await run_in_threadpool(_serve, route, call))
+        return _respond(await run_in_threadpool(_serve, route, call, dialect))
 
 
 def _admit(check: Callable[[Call], object], call: Call) -> None:
@@ -421,10 +548,10 @@ def _admit(check: Callable[[Call], object], call: Call) -> None:
         check(call)
 
 
-def _serve(route: Route, call: Call) -> Answer:
+def _serve(route: Route, call: Call, dialect: Dialect) -> Answer:
     with call:
         if not route.public:
-            call.authenticate()
+            dialect.authenticate(call)
         return route.handler(call)
 
 
@@ -434,7 +561,9 @@ def _respond(answer: Answer) -> Response:
     if isinstance(answer, Encoded):
         return Response(answer.body, media_type=answer.media)
     if isinstance(answer, Empty):
-        return Response(status_code=200)
+        return Response(status_code=answer.status)
+    if isinstance(answer, Held):
+        return _respond(answer.answer)
     return respond(200, answer.document)
 
 

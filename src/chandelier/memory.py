@@ -64,12 +64,19 @@ class Recollection(Generic[K, V]):
             self._known.clear()
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What the owner of a job was answered about it, and what decides to whom it may be answered again."""
+class Told(msgspec.Struct):
+    """What the owner of a job was answered about it, and what decides to whom it may be answered again.
+
+    Attributes:
+        final: Nothing will change any more.
+        answered: When it was answered last, by the monotonic clock, s.
+    """
 
     owner: UserId
     place: Place
     body: bytes
+    final: bool
+    answered: float
 
 
 class Memory:

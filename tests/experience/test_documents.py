@@ -166,16 +166,12 @@ def test_the_summary_tells_what_is_known() -> None:
 
 def test_the_account_has_the_keys_of_the_strictest_client() -> None:
     """First and last name are taken apart. Source: protocol 3.2."""
-    me = documents.me(Principal(UserId("u1"), "zoe@example.org", "Zoe van Zed", False), "http://x", "ws://x")
+    urls = {"http": "http://x", "ws": "ws://x", "services": {}}
+    me = documents.me(Principal(UserId("u1"), "zoe@example.org", "Zoe van Zed", False), urls)
 
     assert (me["firstName"], me["lastName"]) == ("Zoe", "van Zed")
-    assert (me["id"], me["email"], me["urls"]["http"], me["urls"]["ws"]) == (
-        "u1",
-        "zoe@example.org",
-        "http://x",
-        "ws://x",
-    )
-    nameless = documents.me(Principal(UserId("u1"), "zoe@example.org", "", False), "", "")
+    assert (me["id"], me["email"], me["urls"]) == ("u1", "zoe@example.org", urls)
+    nameless = documents.me(Principal(UserId("u1"), "zoe@example.org", "", False), urls)
     assert (nameless["firstName"], nameless["lastName"]) == (None, None)
 
 

@@ -3,16 +3,22 @@
 
 import json
 import re
-from typing import Any
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 import desk as desks
 import pytest
 from desk import PROJECT, Desk, OpenDesk
 
 import factories
+from chandelier import gateway
+from chandelier.experience import shelf
 from chandelier.formats import tasks
 from chandelier.jobs import records
 from chandelier.jobs.lifecycle import ACTIVE, FAILED, FINAL, State
+
+PATIENCE: Final = 30.0
 
 EXTERNAL = "q-object-external-storage"
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -447,3 +453,36 @@ def test_a_refusal_without_words_still_has_both_keys(desk: Desk) -> None:
     desk.settle(desk.validating(), tasks.Refused(0, ""))
 
     assert all(desk.get(f"/Jobs/{job}/v/1")["error"].values())
+
+
+@pytest.mark.parametrize("path", ["/Jobs/{}/status", "/Jobs/{}/status/v/1"])
+def test_who_asks_in_a_loop_is_answered_when_the_job_gets_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The first answer comes at once, the next with the news; of a job that has ended every answer comes at once."""
+    monkeypatch.setattr(gateway, "_LULL_SECONDS", PATIENCE)
+    monkeypatch.setattr(shelf, "_SOON_SECONDS", PATIENCE)
+    job = desk.inline()
+    first = desk.get(path.format(job))["status"]
+    with ThreadPoolExecutor(1) as threads:
+        second = threads.submit(desk.get, path.format(job))
+        while f"job:{job}" not in desk.store.bell._listeners:
+            threading.Event().wait(0.01)
+        desk.post(f"/Jobs/{job}/cancel")
+        told = second.result(PATIENCE)["status"]
+
+    assert (first, told) == ("VALIDATING", "CANCELLED")
+    assert [desk.get(path.format(job))["status"] for _ in range(3)] == ["CANCELLED"] * 3
+
+
+def test_who_asks_now_and_then_waits_for_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only who has just been answered the same is kept waiting, and not for long."""
+    job = desk.inline()
+    monkeypatch.setattr(shelf, "_SOON_SECONDS", 0.0)
+    monkeypatch.setattr(gateway, "_LULL_SECONDS", 3600.0)
+    now_and_then = [desk.get(f"/Jobs/{job}/status")["status"] for _ in range(3)]
+    monkeypatch.setattr(shelf, "_SOON_SECONDS", 3600.0)
+    monkeypatch.setattr(gateway, "_LULL_SECONDS", 0.01)
+    in_a_loop = [desk.get(f"/Jobs/{job}/status")["status"] for _ in range(3)]
+
+    assert now_and_then == in_a_loop == ["VALIDATING"] * 3

@@ -205,7 +205,7 @@ def test_the_user_is_as_the_real_service_said(desk: Desk) -> None:
     assert set(me["subscriptions"]) <= {"surveys", "newsletter", "updates", "tips", "updatesInTool"}
     assert all(type(value) is int for value in me["subscriptions"].values())
     assert set(me["urls"]) == {"http", "ws", "services"}
-    assert me["urls"]["services"] == {}
+    assert me["urls"]["services"] == {"runtime": "http://testserver/runtime"}
 
 
 def test_who_does_not_say_what_client_it_is_gets_the_user_of_2020(desk: Desk) -> None:
@@ -240,7 +240,8 @@ def test_urls_are_as_the_client_reached_the_server(desk: Desk, host: str, expect
         "POST", "/Jobs", json={"backend": {"name": "device"}, "allowObjectStorage": True}, headers=headers
     ).json()["objectStorageInfo"]["uploadUrl"]
 
-    assert urls == {"http": f"http://{expected}/api", "ws": f"ws://{expected}/", "services": {}}
+    services = {"runtime": f"http://{expected}/runtime"}
+    assert urls == {"http": f"http://{expected}/api", "ws": f"ws://{expected}/", "services": services}
     assert upload.startswith(f"http://{expected}/api/objects/programs/")
 
 
@@ -259,7 +260,8 @@ def test_urls_are_as_configured(open_desk: OpenDesk, public: str, http: str, ws:
     body = {"backend": {"name": "device"}, "allowObjectStorage": True}
     job = desks.succeed(desk.ask("POST", "/Jobs", json=body, headers=headers))
 
-    assert desk.get("/users/me", headers=headers)["urls"] == {"http": http, "ws": ws, "services": {}}
+    services = {"runtime": http.removesuffix("/api") + "/runtime"}
+    assert desk.get("/users/me", headers=headers)["urls"] == {"http": http, "ws": ws, "services": services}
     assert job["objectStorageInfo"]["uploadUrl"].startswith(http + "/objects/programs/")
     assert desk.get(f"/Jobs/{job['id']}/jobUploadUrl", headers=headers)["url"].startswith(http)
     assert "inside" not in desk.ask("GET", f"/Jobs/{job['id']}/v/1", headers=headers).text

@@ -135,7 +135,7 @@ def list_latest(call: Call) -> Json:
 
 def get_user(call: Call) -> Json:
     """Describe a user, with the credits."""
-    return Json(documents.me_of_2020(_user(call), call.url("/api"), call.url("/", scheme="ws")))
+    return Json(documents.me_of_2020(_user(call), documents.urls(call.url)))
 
 
 def meant(name: str, choice: Sequence[Device]) -> Device:

@@ -6,7 +6,7 @@ kept in object storage. The unversioned one, for clients older than it, knows no
 running, with an `infoQueue`. Source: protocol 6.2 to 6.4.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -46,8 +46,14 @@ _USER_TYPE: Final[Document] = {
 }
 
 
-#: Jobs by OpenQASM text are older than the word and have none. Source: protocol 5.1.
-_KINDS: Final[Mapping[Kind, str | None]] = {"q-object": "q-object", _EXTERNAL: _EXTERNAL, "qasm": None}
+#: Jobs by OpenQASM text are older than the word and have none, and programs of the Runtime API none that the clients
+#: know. Source: protocol 5.1 and 6.2.
+_KINDS: Final[Mapping[Kind, str | None]] = {
+    "q-object": "q-object",
+    _EXTERNAL: _EXTERNAL,
+    "qasm": None,
+    "runtime": None,
+}
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -85,7 +91,16 @@ def login(login: Login) -> Document:
     }
 
 
-def me(principal: Principal, http_url: str, ws_url: str) -> Document:
+def urls(url: Callable[..., str]) -> Document:
+    """Return where the faces are, as the account says it.
+
+    Args:
+        url: Makes an absolute URL of a path.
+    """
+    return {"http": url("/api"), "ws": url("/", scheme="ws"), "services": {"runtime": url("/runtime")}}
+
+
+def me(principal: Principal, urls: Document) -> Document:
     """Return the account document, with exactly the keys that the strictest client allows. Source: protocol 3.2."""
     first, _, last = principal.name.partition(" ")
     return {
@@ -107,13 +122,13 @@ def me(principal: Principal, http_url: str, ws_url: str) -> Document:
         "servicesRoles": [],
         "subscriptions": {"updates": 0, "surveys": 0},
         "terms": {},
-        "urls": {"http": http_url, "ws": ws_url, "services": {}},
+        "urls": urls,
         "userType": "Standard",
         "username": principal.email,
     }
 
 
-def me_of_2020(user: User, http_url: str, ws_url: str) -> Document:
+def me_of_2020(user: User, urls: Document) -> Document:
     """Return the account document in its older and larger form. Source: seed 000, `GET /users/me`."""
     first, _, last = user.name.partition(" ")
     return {
@@ -141,7 +156,7 @@ def me_of_2020(user: User, http_url: str, ws_url: str) -> Document:
         "lastModified": date(user.created),
         "credit": credit(),
         "ibmQNetwork": False,
-        "urls": {"http": http_url, "ws": ws_url, "services": {}},
+        "urls": urls,
         "dpl": {"blocked": False, "checked": False, "wordsFound": {}, "results": {}},
         "userType": _USER_TYPE,
         "groups": [],

@@ -208,6 +208,8 @@ def upload_url(call: Call) -> Json:
 def download_url(call: Call) -> Json:
     """Return a URL to download the program from, unchanged."""
     job = shelf.shown(call)
+    if job.kind == "runtime":
+        raise errors.NotFound(f"The job is a program of the Runtime API ({job.program}): it has no Qobj.", 3253)
     if call.cloud.store.find_object(call.tx, outcomes.program_of(job), job.id) is None:
         raise errors.NotFound("Nothing was uploaded for this job, or its texts are not read yet.", 3253)
     return Json({"url": storage.download_url(call, "programs", job.id)})
@@ -217,6 +219,10 @@ def result_url(call: Call) -> Json:
     """Return a URL to download the result from."""
     job = shelf.shown(call)
     outcomes.result_of(job)
+    if not outcomes.ran_circuits(job):
+        raise errors.NotFound(
+            f"The job is a program of the Runtime API ({job.program}), whose result these clients cannot read.", 3252
+        )
     return Json({"url": storage.download_url(call, "results", job.id)})
 
 

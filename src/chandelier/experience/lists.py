@@ -56,7 +56,7 @@ def _carried(found: Sequence[Found]) -> int:
 
 
 def _weight(job: Job) -> int:
-    if job.kind == "q-object-external-storage":
+    if job.kind in {"q-object-external-storage", "runtime"}:
         return 0
     return texts.weight(job) if job.kind == "qasm" else (job.input_bytes or 0) + (job.output_bytes or 0)
 

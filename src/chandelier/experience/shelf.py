@@ -14,7 +14,7 @@ from chandelier.devices import Device
 from chandelier.experience import documents, filters, network
 from chandelier.experience.documents import Document, Facts
 from chandelier.experience.filters import Bounds, Filter
-from chandelier.gateway import Call, Encoded
+from chandelier.gateway import Call, Encoded, Recalled
 from chandelier.jobs import counts, finding, intake, lifecycle, records
 from chandelier.jobs.finding import Query
 from chandelier.jobs.lifecycle import State
@@ -35,6 +35,8 @@ _INDEXED: Final = {
 _waiting: Final = threading.BoundedSemaphore(8)
 #: How long the answer about a job that waits is good if nothing happens: what is foretold of it gets old.
 _WAITING_SECONDS: Final = 5.0
+#: Who asks for the same within this time asks in a loop; clients of any age wait longer.
+_SOON_SECONDS: Final = 0.05
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -100,7 +102,7 @@ def shown(call: Call) -> Job:
         return _here(call, job)
     if "project" in call.path:
         network.visible(call)
-    if not access.may_read_job(call.tx, call.principal, job.user_id, job.project_id, job.share_level):
+    if job.private or not access.may_read_job(call.tx, call.principal, job.user_id, job.project_id, job.share_level):
         raise errors.NotFound("Job not found.", 3250)
     return job
 
@@ -130,7 +132,8 @@ def status(call: Call, *, versioned: bool) -> Encoded:
     body = _encode(document(call, job, versioned=versioned, whole=False))
     # That somebody else may read the job does not tell whether its owner still may.
     if call.cloud.store.database.embedded and call.principal.user_id == job.user_id:
-        told = Told(job.user_id, call.cloud.memory.place(call.tx, job.project_id), body)
+        place = call.cloud.memory.place(call.tx, job.project_id)
+        told = Told(job.user_id, place, body, job.state in lifecycle.FINAL, time.monotonic())
         memory = call.cloud.memory
         if job.state is State.QUEUED:
             memory.told_waiting.keep(call.tx, (job.id, versioned), told, _WAITING_SECONDS)
@@ -139,8 +142,11 @@ def status(call: Call, *, versioned: bool) -> Encoded:
     return Encoded(body)
 
 
-def recalled(call: Call, *, versioned: bool) -> bytes | None:
-    """Return what `status` would, if all that decides it is remembered."""
+def recalled(call: Call, *, versioned: bool) -> Recalled | None:
+    """Return what `status` would, if all that decides it is remembered.
+
+    Who has asked for it a moment ago, and does so again, may wait until the job gets on.
+    """
     memory, key = call.cloud.memory, (call.path["job"], versioned)
     told = memory.told.get(key) or memory.told_waiting.get(key)
     principal = call.recognise()
@@ -150,7 +156,9 @@ def recalled(call: Call, *, versioned: bool) -> bytes | None:
         home = memory.homes.get((principal.user_id, network.named(call)))
         if home is None or home.project_id != told.place.project_id:
             return None
-    return told.body
+    now = time.monotonic()
+    soon, told.answered = now - told.answered < _SOON_SECONDS, now
+    return Recalled(told.body, f"job:{call.path['job']}" if soon and not told.final else None)
 
 
 def created(call: Call, job: Job, *, versioned: bool) -> Document:

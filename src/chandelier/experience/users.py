@@ -45,10 +45,9 @@ def me(call: Call) -> Json:
     Clients that say who they are get the form of 2021, which one of them checks strictly; others get that of 2020.
     Source: protocol 3.2.
     """
-    urls = call.url("/api"), call.url("/", scheme="ws")
     if call.headers.get("x-qx-client-application"):
-        return Json(documents.me(call.principal, *urls))
-    return Json(documents.me_of_2020(users.get(call.tx, call.principal.user_id), *urls))
+        return Json(documents.me(call.principal, documents.urls(call.url)))
+    return Json(documents.me_of_2020(users.get(call.tx, call.principal.user_id), documents.urls(call.url)))
 
 
 def _by_token(call: Call, token: str) -> Login:
