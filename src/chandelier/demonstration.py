@@ -2,12 +2,16 @@
 """`chandelier demo`: a cloud from nothing to a first result, through its real HTTP API, and then left serving."""
 
 import json
+import shlex
+import shutil
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -33,12 +37,12 @@ def run(settings: Settings, *, as_json: bool) -> None:
     made = setup.initialise(settings, "operator@localhost", datetime.now(UTC))
 
     def show(url: str) -> None:
-        threading.Thread(target=_demonstrate, args=(console, url, made.token, as_json), daemon=True).start()
+        threading.Thread(target=_demonstrate, args=(console, settings, url, made.token, as_json), daemon=True).start()
 
     app.serve(settings, show)
 
 
-def _demonstrate(console: Console, url: str, token: str, as_json: bool) -> None:
+def _demonstrate(console: Console, settings: Settings, url: str, token: str, as_json: bool) -> None:
     """Run the jobs and print what came out; a failure is printed and the server goes on serving."""
     try:
         access = _request(f"{url}/api/users/loginWithToken", {"apiToken": token})["id"]
@@ -52,7 +56,7 @@ def _demonstrate(console: Console, url: str, token: str, as_json: bool) -> None:
         console.print(json.dumps(document), markup=False, soft_wrap=True)
         return
     _print_histograms(console, counts)
-    console.print(_snippets(url, token), markup=False, soft_wrap=True)
+    console.print(_snippets(url, token, _variables(settings, url)), markup=False, soft_wrap=True)
     console.print(f"Reference of the API: {url}/docs", markup=False)
     console.print(f"ready {url}   (Ctrl-C stops it)", style="bold")
 
@@ -127,12 +131,41 @@ def _print_histograms(console: Console, counts: Mapping[str, Mapping[str, int]])
         console.print(line)
 
 
-def _snippets(url: str, token: str) -> str:
-    """Return three ways to use the cloud, ready to paste."""
+def _variables(settings: Settings, url: str) -> str:
+    """Return what a shell reads so that today's client finds the cloud."""
+    beside = Path(sys.executable).with_name("chandelier")
+    command = "chandelier" if shutil.which("chandelier") or not beside.exists() else str(beside)
+    return f'eval "$({shlex.join([command, "env", "--url", url, "--data", str(settings.data.resolve())])})"'
+
+
+def _snippets(url: str, token: str, variables: str) -> str:
+    """Return four ways to use the cloud, ready to paste.
+
+    Args:
+        url: Where it is.
+        token: Of the operator.
+        variables: A line for a shell.
+    """
     bell = json.dumps(_bell(device=True)["experiments"][0]["instructions"])
     return f"""
 Operator's API token
 {token}
+
+── Today's Qiskit ── pip install qiskit-ibm-runtime==0.51.0, then, in a shell, before python:
+
+{variables}
+
+from qiskit import QuantumCircuit
+from qiskit.transpiler import generate_preset_pass_manager
+from qiskit_ibm_runtime import QiskitRuntimeService, SamplerV2
+service = QiskitRuntimeService()
+backend = service.backend("{_DEVICE}")
+bell = QuantumCircuit(2)
+bell.h(0)
+bell.cx(0, 1)
+bell.measure_all()
+circuit = generate_preset_pass_manager(backend=backend).run(bell)
+print(SamplerV2(mode=backend).run([circuit]).result()[0].data.meas.get_counts())
 
 ── Old Qiskit ── Python 3.11, pip install 'qiskit-ibmq-provider==0.20.2' 'qiskit-terra==0.25.3' 'requests<2.34'
 

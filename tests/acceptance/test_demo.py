@@ -43,6 +43,8 @@ def test_the_first_result_comes_by_itself_and_the_cloud_goes_on(tmp_path: Path) 
         ideal, noisy = told["counts"]["ibmq_qasm_simulator"], told["counts"]["ibmq_manila"]
         with urllib.request.urlopen(f"{told['ready']}/health") as answer:
             assert json.load(answer)["status"] == "ok"
+        assert (tmp_path / "data" / "address").read_text(encoding="ascii").strip() == told["ready"]
+    assert not (tmp_path / "data" / "address").exists()
 
     assert sum(ideal.values()) == sum(noisy.values()) == 4096
     assert set(ideal) == {"00", "11"}
@@ -54,7 +56,7 @@ def test_the_first_result_comes_by_itself_and_the_cloud_goes_on(tmp_path: Path) 
 
 
 def test_the_text_has_what_to_paste(tmp_path: Path) -> None:
-    """The printed page names URL and token, in three snippets, within the width of a terminal where it draws."""
+    """The printed page names URL and token, in four snippets, within the width of a terminal where it draws."""
     with demonstration(tmp_path / "data") as process:
         assert process.stdout is not None
         lines: list[str] = []
@@ -65,6 +67,8 @@ def test_the_text_has_what_to_paste(tmp_path: Path) -> None:
     text = "".join(lines)
     token = (tmp_path / "data" / "operator-token").read_text(encoding="ascii").strip()
 
+    assert f"env --url {url} --data {(tmp_path / 'data').resolve()})" in text
+    assert text.index("QiskitRuntimeService()") < text.index("IBMQ.enable_account")
     for snippet in (f'IBMQ.enable_account("{token}", "{url}/api")', f'api, token = "{url}/api"', f"curl -s {url}/api"):
         assert snippet in text
     assert all(len(line.rstrip("\n")) <= 80 for line in lines if "%" in line)

@@ -44,6 +44,8 @@ OPERATORS: Final = {
     "POST /Network/{hub}/devices",
     "DELETE /Network/{hub}/devices/{device}",
 }
+#: The instance that a user has from the beginning.
+INSTANCE: Final = "crn:v1:bluemix:public:quantum-computing:us-east:a/chandelier:ibm-q/open/main::"
 PREFIX: Final = "/Network/{hub}/Groups/{group}/Projects/{project}"
 #: The device of that hub which stays, and of which times are reserved.
 STAYS: Final = "ibmq_qasm_simulator"
@@ -226,6 +228,55 @@ def administered(description: dict[str, Any], reserved: list[str]) -> dict[str, 
     return description
 
 
+def part(description: dict[str, Any], *, runtime: bool) -> dict[str, Any]:
+    """Return the description of the Runtime API alone, or of the other."""
+    paths = {
+        path: known
+        for path, known in description["paths"].items()
+        if runtime == all(operation["tags"][0].startswith("Runtime") for operation in known.values())
+    }
+    return description | {"paths": paths}
+
+
+def opened(cloud: Cloud, token: str) -> list[str]:
+    """Open sessions, and return their ids."""
+    with httpx.Client(headers={"Authorization": f"apikey {token}"}, trust_env=False) as http:
+        made = [http.post(f"{cloud.root}/api/v1/sessions", json={"backend": "ibmq_manila"}) for _ in range(5)]
+    return [answer.json()["id"] for answer in made]
+
+
+def with_instances(description: dict[str, Any], names: Names, sessions: list[str]) -> dict[str, Any]:
+    """Return the description of the Runtime API with what there is in the cloud.
+
+    Args:
+        sessions: That are open.
+    """
+    known = {
+        "device": ["ibmq_qasm_simulator", "ibmq_manila"],
+        "job": names.jobs,
+        "session": sessions,
+        "instance": [INSTANCE, "ibm-q/open/main"],
+    }
+    for name, values in known.items():
+        parameter = description["components"]["parameters"][name]
+        parameter["schema"] = {"anyOf": [*[{"enum": values}] * 5, parameter["schema"]]}
+    schemas = description["components"]["schemas"]
+    program = {"program_id": "sampler", "backend": PAUSED, "params": {"pubs": []}}
+    right = {
+        "Runtime.Submission": [program, program | {"tags": ["a"], "cost": 5}, program | {"program_id": "estimator"}],
+        "Runtime.Opening": [{"backend": "ibmq_manila", "mode": "batch"}],
+        "Identity.Login": [{"apikey": names.token}],
+    }
+    for name, bodies in right.items():
+        schemas[name] = {"anyOf": [{"enum": bodies}, schemas[name]]}
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            if "{job}" in path and (method == "delete" or path.endswith("/cancel")):
+                values = names.doomed if path.endswith("/cancel") else names.doomed[1:]
+                put(operation, {"name": "job", "in": "path", "required": True, "schema": {"enum": values}})
+    return description
+
+
 def put(operation: dict[str, Any], parameter: dict[str, Any]) -> None:
     """Put a parameter in the place of the one of its name, if there is one."""
     operation["parameters"] = [
@@ -238,7 +289,8 @@ def fuzz(cloud: Cloud, folder: Path, description: dict[str, Any], *options: str)
     """Send requests, check the answers and return the report."""
     (folder / "openapi.json").write_text(json.dumps(description), encoding="utf-8")
     command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", cloud.root]
-    command += ["--checks", ",".join(CHECKS), "--workers", "2", "--seed", "1", "--continue-on-failure", "--no-color"]
+    # One worker: Python 3.11 fails now and then where two threads make syntax trees at once, as Hypothesis does.
+    command += ["--checks", ",".join(CHECKS), "--workers", "1", "--seed", "1", "--continue-on-failure", "--no-color"]
     command += ["--generation-database", "none", "--warnings", "off", "--report-json-path", "report.json"]
     # Where nearly every text is a right one, wrong ones are rare.
     command += ["--suppress-health-check", "filter_too_much", *options]
@@ -252,7 +304,9 @@ def fuzz(cloud: Cloud, folder: Path, description: dict[str, Any], *options: str)
 def succeeded(cloud: Cloud) -> set[str]:
     """Return the routes that answered with a success at least once, each with its method."""
     text = httpx.get(f"{cloud.root}/metrics", trust_env=False).text
-    found = re.findall(r'^chandelier_requests_total{method="(\w+)",route="([^"]+)",status="200"}', text, re.MULTILINE)
+    found = re.findall(
+        r'^chandelier_requests_total{method="(\w+)",route="([^"]+)",status="20[04]"}', text, re.MULTILINE
+    )
     return {f"{method} {route}" for method, route in found}
 
 
@@ -284,7 +338,7 @@ def test_users_find_the_server_as_it_says(start_cloud: Start, tmp_path: Path, py
     cloud = start_cloud(SETTINGS)
     user = cloud.add_user(EMAIL, "--password", PASSWORD)
     api = cloud.api(user["token"])
-    description = api.http.get(f"{cloud.root}/openapi.json").json()
+    description = part(api.http.get(f"{cloud.root}/openapi.json").json(), runtime=False)
     manage(cloud)
     named = administered(with_names(description, furnish(cloud, api, user["token"])), reserve(api))
     examples = str(pytestconfig.getoption("--fuzz-examples"))
@@ -293,6 +347,24 @@ def test_users_find_the_server_as_it_says(start_cloud: Start, tmp_path: Path, py
 
     checked(cloud, report, description, requests=3000)
     assert served(description) - succeeded(cloud) == OPERATORS
+
+
+@pytest.mark.timeout(0)
+def test_users_of_the_runtime_api_find_the_server_as_it_says(
+    start_cloud: Start, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """The same for the face of today's clients; an answer that they would repeat is a failure too."""
+    cloud = start_cloud(SETTINGS)
+    user = cloud.add_user(EMAIL, "--password", PASSWORD)
+    api = cloud.api(user["token"])
+    description = part(api.http.get(f"{cloud.root}/openapi.json").json(), runtime=True)
+    named = with_instances(description, furnish(cloud, api, user["token"]), opened(cloud, user["token"]))
+    examples = str(pytestconfig.getoption("--fuzz-examples"))
+    who = f"Authorization: apikey {user['token']}"
+    report = fuzz(cloud, tmp_path, named, "--phases", "coverage,fuzzing", "--max-examples", examples, "--header", who)
+
+    checked(cloud, report, description, requests=1000)
+    assert {line.replace(" /v1/", " /") for line in served(description)} - succeeded(cloud) == set()
 
 
 def test_nobody_finds_the_server_as_it_says(start_cloud: Start, tmp_path: Path) -> None:

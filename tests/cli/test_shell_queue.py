@@ -9,7 +9,7 @@ from shells import NOON, Shell
 
 import factories
 from chandelier import devices, errors, setup
-from chandelier.jobs import outcomes, records
+from chandelier.jobs import outcomes, records, sessions
 from chandelier.jobs.lifecycle import State
 from chandelier.jobs.records import Draft
 from chandelier.scheduling import accuracy
@@ -109,6 +109,28 @@ def test_the_queue_is_shown_by_project(shell: Shell) -> None:
     assert heads.index("of siblings") < heads.index("of all") < heads.index("priority")
     assert row.split()[1:6] == ["1000", "100.00", "%", "50.00", "%"]
     assert "among those who have work here or used something lately; `chandelier share show` counts all" in text
+
+
+def test_the_session_that_keeps_the_device_is_shown(shell: Shell, store: Store, jobs: list[str]) -> None:
+    """Whose it is and until when at the latest; who waits is held by it, unless it is of the same project."""
+
+    def work(tx: Transaction) -> None:
+        job, device, now = records.get(tx, jobs[0]), devices.get(tx, "manila"), datetime.now(UTC)
+        made = sessions.open_(tx, job.user_id, job.project_id, device, "dedicated", now, terms=sessions.Terms())
+        records.note(tx, job.id, session_id=made.id)
+
+    assert shell.json("queue", "show", "manila")["session"] is None
+    store.write(work)
+    shown = shell.json("queue", "show", "manila")
+
+    assert shown["session"]["path"] == STUDENTS
+    assert 7100 < seconds(shown["session"]["until"]) <= 7200
+    assert {row["path"]: "session" in (row["held"] or "") for row in shown["projects"]} == {
+        STAFF: True,
+        STUDENTS: False,
+    }
+    assert f"Kept by a session of {STUDENTS} until " in shell.text("queue", "show", "manila")
+    assert any("a session keeps the device" in line for line in shell.json("queue", "explain", jobs[3])["lines"])
 
 
 @pytest.mark.usefixtures("jobs")

@@ -16,6 +16,7 @@ from chandelier.cli import (
     audit,
     cloud,
     devices,
+    env,
     grants,
     jobs,
     members,
@@ -56,7 +57,7 @@ _NOUNS: Final = {
     },
     "Accounts": {"usage": usage.app, "audit": audit.app},
 }
-for command in (cloud.init, cloud.serve, cloud.demo, cloud.doctor):
+for command in (cloud.init, cloud.serve, cloud.demo, env.env, cloud.doctor):
     app.command(rich_help_panel="The cloud")(command)
 for heading, nouns in _NOUNS.items():
     for name, noun in nouns.items():

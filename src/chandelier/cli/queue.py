@@ -91,6 +91,8 @@ def queue_show(
         typer.echo(_LEGEND)
     for kept in facts["reservations"]:
         typer.echo(f"Reserved for {kept['path']} ({kept['mode']}) from {kept['begins']} to {kept['ends']}")
+    if (session := facts["session"]) is not None:
+        typer.echo(f"Kept by a session of {session['path']} until {session['until']} at the latest")
 
 
 def changed(row: "NextChange") -> dict[str, Any]:
@@ -106,7 +108,7 @@ def _queue(tx: "Transaction", device: "Device", seen: "Forecast") -> dict[str, A
     from chandelier.scheduling import reservations
     from chandelier.tenancy import network
 
-    running = [each for each in seen.running if each.device_id == device.id]
+    running, sitting = [each for each in seen.running if each.device_id == device.id], seen.kept.get(device.id)
     projects = [each for (where, _), each in seen.standings.items() if where == device.id and each.level == 3]
     rows = [_project(tx, device, seen, each) for each in projects]
     rows = [row for row in rows if row["waiting"] or row["running"] or row["used"] > 0.1]
@@ -131,6 +133,13 @@ def _queue(tx: "Transaction", device: "Device", seen: "Forecast") -> dict[str, A
             }
             for each in reservations.list_(tx, device_id=device.id, since=seen.at)
         ],
+        "session": None
+        if sitting is None
+        else {
+            "id": sitting.session_id,
+            "path": network.get(tx, sitting.project_id).path,
+            "until": output.time(sitting.until),
+        },
         "quality": None if quality is None else {"p50": quality.p50, "p90": quality.p90},
     }
 
