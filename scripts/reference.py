@@ -17,11 +17,12 @@ from typing import Any, Final
 import msgspec
 import typer
 
-from chandelier import cli, errors, experience, gateway
+from chandelier import cli, errors, experience, gateway, runtime
 from chandelier.engines import gates, instructions, methods, programs, saved, validation
 from chandelier.experience import documents
 from chandelier.formats import simulators, snapshots
-from chandelier.jobs import lifecycle
+from chandelier.jobs import intake, lifecycle
+from chandelier.runtime.documents import STATES as RUNTIME_STATES
 from chandelier.settings import Settings
 from chandelier.tenancy import access
 
@@ -163,6 +164,33 @@ def routes() -> str:
         for route in experience.ROUTES
     ]
     return f"The prefix is `{gateway.PROJECT_PREFIX}`.\n\n" + table(heads, rows)
+
+
+def runtime_routes() -> str:
+    """Return the endpoints of the Runtime API, from its route table."""
+    heads = ("Method", "Path", "What it does")
+    return table(heads, ((route.method, code(route.path), route.summary) for route in runtime.ROUTES))
+
+
+def runtime_directory() -> str:
+    """Return the endpoints by which clients learn who they are and what instances there are."""
+    found = (*runtime.IDENTITY, *runtime.DIRECTORY)
+    rows = [(route.method, code(route.path), _yes(not route.public), route.summary) for route in found]
+    return table(("Method", "Path", "Token", "What it does"), rows)
+
+
+def runtime_states() -> str:
+    """Return how the Runtime API calls the states."""
+    rows = [
+        (code(word), ", ".join(code(state) for state in lifecycle.State if RUNTIME_STATES[state] == word))
+        for word in dict.fromkeys(RUNTIME_STATES.values())
+    ]
+    return table(("In the Runtime API", "States"), rows)
+
+
+def runtime_programs() -> str:
+    """Return the programs."""
+    return ", ".join(code(name) for name in sorted(intake.PROGRAMS)) + ".\n"
 
 
 def administration() -> str:
@@ -397,6 +425,10 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "program-errors": program_errors,
     "commands": commands,
     "routes": routes,
+    "runtime-routes": runtime_routes,
+    "runtime-directory": runtime_directory,
+    "runtime-states": runtime_states,
+    "runtime-programs": runtime_programs,
     "administration": administration,
     "streams": streams,
     "endpoints": endpoints,
