@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from qiskit.circuit import CircuitError, Clbit, Delay, IfElseOp, Measure, Parameter, QuantumCircuit, Qubit, Reset
+from qiskit.circuit import CircuitError, Delay, IfElseOp, Measure, Parameter, QuantumCircuit, Reset
 from qiskit.compiler import transpile
 from qiskit.transpiler import Target as Machine
 from qiskit.transpiler.exceptions import TranspilerError
 
 from chandelier import errors
-from chandelier.engines import gates, methods, openqasm, programs, transcript, validation
+from chandelier.engines import gates, methods, openqasm, programs, registers, transcript, validation
 from chandelier.engines import target as targets
 from chandelier.formats import texts
 
@@ -174,7 +174,7 @@ def _experiment(
     text: texts.Text, index: int, circuit: QuantumCircuit, written: transcript.Transcript
 ) -> Mapping[str, Any]:
     sizes = {"n_qubits": circuit.num_qubits, "memory_slots": circuit.num_clbits}
-    qubits, bits = _labels(circuit, circuit.qubits, "qubit"), _labels(circuit, circuit.clbits, "bit")
+    qubits, bits = registers.labels(circuit, circuit.qubits, "qubit"), registers.labels(circuit, circuit.clbits, "bit")
     seed = texts.number(text.seed)
     metadata = text.metadata if bytes(text.metadata)[:1] == b"{" else {}
     return {
@@ -182,8 +182,8 @@ def _experiment(
             "name": text.name or f"qasm{index}",
             "metadata": metadata,
             **sizes,
-            "qreg_sizes": _sizes(qubits),
-            "creg_sizes": _sizes(bits),
+            "qreg_sizes": registers.sizes(qubits),
+            "creg_sizes": registers.sizes(bits),
             "qubit_labels": qubits,
             "clbit_labels": bits,
             "global_phase": written.phase,
@@ -193,20 +193,3 @@ def _experiment(
         "config": sizes if seed is None else sizes | {"seed_simulator": seed},
         "instructions": written.instructions,
     }
-
-
-def _labels(circuit: QuantumCircuit, wires: Sequence[Qubit] | Sequence[Clbit], kind: str) -> list[tuple[str, int]]:
-    """Register and place of each wire; one that is in no register is one of its own."""
-    labels = []
-    for index, wire in enumerate(wires):
-        registers = circuit.find_bit(wire).registers
-        labels.append((registers[0][0].name, registers[0][1]) if registers else (f"{kind}{index}", 0))
-    return labels
-
-
-def _sizes(labels: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """The registers in the order of their wires, which add up to all of them."""
-    sizes: dict[str, int] = {}
-    for name, _ in labels:
-        sizes[name] = sizes.get(name, 0) + 1
-    return list(sizes.items())

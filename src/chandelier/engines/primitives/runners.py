@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from qiskit.circuit import Clbit, QuantumCircuit, Qubit
+from qiskit.circuit import QuantumCircuit
 
 from chandelier import errors
 from chandelier.engines import (
@@ -22,6 +22,7 @@ from chandelier.engines import (
     outcome,
     programs,
     qpy,
+    registers,
     routes,
     running,
     shots,
@@ -197,7 +198,7 @@ def _settings(circuit: QuantumCircuit, index: int, params: runners.CircuitsParam
 
 def header(circuit: QuantumCircuit) -> dict[str, Any]:
     """What a result says of its circuit, by which clients find and read it."""
-    qubits, bits = _labels(circuit, circuit.qubits, "qubit"), _labels(circuit, circuit.clbits, "bit")
+    qubits, bits = registers.labels(circuit, circuit.qubits, "qubit"), registers.labels(circuit, circuit.clbits, "bit")
     phase = circuit.global_phase
     return {
         "name": circuit.name,
@@ -205,25 +206,8 @@ def header(circuit: QuantumCircuit) -> dict[str, Any]:
         "memory_slots": circuit.num_clbits,
         "qubit_labels": qubits,
         "clbit_labels": bits,
-        "qreg_sizes": _sizes(qubits),
-        "creg_sizes": _sizes(bits),
+        "qreg_sizes": registers.sizes(qubits),
+        "creg_sizes": registers.sizes(bits),
         "global_phase": float(phase),
         "metadata": circuit.metadata or {},
     }
-
-
-def _labels(circuit: QuantumCircuit, wires: Sequence[Qubit] | Sequence[Clbit], kind: str) -> list[tuple[str, int]]:
-    """Register and place of each wire; one that is in no register is one of its own."""
-    labels = []
-    for index, wire in enumerate(wires):
-        found = circuit.find_bit(wire).registers
-        labels.append((found[0][0].name, found[0][1]) if found else (f"{kind}{index}", 0))
-    return labels
-
-
-def _sizes(labels: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """The registers in the order of their wires, which add up to all: clients cut outcomes by these."""
-    sizes: dict[str, int] = {}
-    for name, _ in labels:
-        sizes[name] = sizes.get(name, 0) + 1
-    return list(sizes.items())
