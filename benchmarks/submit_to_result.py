@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a Bell job takes from submission to result, and how many a second, beside bare Aer.
+"""How long a small job takes from submission to result, and how many a second, beside bare Aer.
+
+A Bell circuit on a simulator, inline and by upload, and a noisy GHZ circuit of five qubits on a device of 27.
 
     python benchmarks/submit_to_result.py [--rounds 6] [--seconds 8] [--clients 1,4,16,32] [--write]
 
@@ -11,7 +13,9 @@ Clients run on the same machine and use its processors too.
 import argparse
 import contextlib
 import http.client
+import itertools
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -29,6 +33,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from websockets.sync.client import connect
 
@@ -85,9 +90,35 @@ class Client:
             raise RuntimeError(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
         return json.loads(text)
 
-    def submit(self) -> str:
-        """Submit a Bell job and return its id."""
-        return str(self.ask("POST", "/Jobs", BELL)["id"])
+    def submit(self, body: bytes | None = None) -> str:
+        """Submit a job, a Bell job by default, and return its id."""
+        return str(self.ask("POST", "/Jobs", body or BELL)["id"])
+
+    def upload(self) -> str:
+        """Submit a Bell job by way of the object storage, as clients since 2020 do, and return its id."""
+        program = json.loads(BELL)
+        wanted = {"backend": program["backend"], "allowObjectStorage": True, "shots": SHOTS}
+        opened = self.ask("POST", "/Jobs", json.dumps(wanted).encode())
+        self.send("PUT", opened["objectStorageInfo"]["uploadUrl"], json.dumps(program["qObject"]).encode())
+        self.ask("POST", f"/Jobs/{opened['id']}/jobDataUploaded")
+        return str(opened["id"])
+
+    def download(self, job: str) -> None:
+        """Read the result by way of the object storage and look whether it is whole."""
+        url = self.ask("GET", f"/Jobs/{job}/resultDownloadUrl")["url"]
+        counts = json.loads(self.send("GET", url))["results"][0]["data"]["counts"]
+        if sum(counts.values()) != SHOTS:
+            raise RuntimeError(f"job {job} has the counts {counts}")
+
+    def send(self, method: str, url: str, body: bytes | None = None) -> bytes:
+        """Return the answer of a request to a signed URL, which is on the same connection."""
+        parts = urlsplit(url)
+        self._http.request(method, f"{parts.path}?{parts.query}", body)
+        answer = self._http.getresponse()
+        content = answer.read()
+        if answer.status != http.client.OK:
+            raise RuntimeError(f"{method} {url}: {answer.status}")
+        return content
 
     def poll(self, job: str) -> None:
         """Ask for the state until it is final."""
@@ -108,6 +139,28 @@ class Client:
         counts = self.ask("GET", f"/Jobs/{job}")["qObjectResult"]["results"][0]["data"]["counts"]
         if sum(counts.values()) != SHOTS:
             raise RuntimeError(f"job {job} has the counts {counts}")
+
+
+def ghz() -> bytes:
+    """Return the body of a submission of a GHZ state of five neighbours on a device of 27 qubits, transpiled for it."""
+    rz, sx = math.pi / 2, {"name": "sx", "qubits": [GHZ_WAY[0]], "params": []}
+    turn = {"name": "rz", "qubits": [GHZ_WAY[0]], "params": [rz]}
+    pairs = [{"name": "cx", "qubits": list(pair), "params": []} for pair in itertools.pairwise(GHZ_WAY)]
+    measured = {"name": "measure", "qubits": list(GHZ_WAY), "memory": list(range(len(GHZ_WAY)))}
+    experiment = {
+        "header": {"name": "ghz", "n_qubits": 27, "memory_slots": 5, "creg_sizes": [["c", 5]]},
+        "config": {"n_qubits": 27, "memory_slots": 5},
+        "instructions": [turn, sx, turn, *pairs, measured],
+    }
+    program = {
+        "qobj_id": "ghz",
+        "type": "QASM",
+        "schema_version": "1.3.0",
+        "header": {},
+        "config": {"shots": SHOTS, "memory_slots": 5},
+        "experiments": [experiment],
+    }
+    return json.dumps({"qObject": program, "backend": {"name": GHZ_DEVICE}}).encode()
 
 
 def bell() -> bytes:
@@ -132,7 +185,11 @@ def bell() -> bytes:
     return json.dumps({"qObject": program, "backend": {"name": "ibmq_qasm_simulator"}}).encode()
 
 
+#: Five qubits in a row, all of whose couplings work.
+GHZ_WAY: Final = (0, 1, 2, 3, 5)
+GHZ_DEVICE: Final = "ibm_hanoi"
 BELL: Final = bell()
+GHZ: Final = ghz()
 
 
 @contextlib.contextmanager
@@ -185,13 +242,24 @@ def log_in(port: int, token: str) -> str:
     return str(Client(Server(port, "")).ask("POST", "/users/loginWithToken", body)["id"])
 
 
-def through(client: Client, wait: Callable[[str], None]) -> Callable[[], None]:
+def through(client: Client, wait: Callable[[str], None], body: bytes | None = None) -> Callable[[], None]:
     """Return a function that takes one job from submission to result."""
 
     def job() -> None:
-        name = client.submit()
+        name = client.submit(body)
         wait(name)
         client.fetch(name)
+
+    return job
+
+
+def by_upload(client: Client) -> Callable[[], None]:
+    """Return a function that takes one job through the object storage."""
+
+    def job() -> None:
+        name = client.upload()
+        client.poll(name)
+        client.download(name)
 
     return job
 
@@ -216,12 +284,35 @@ def bare() -> Callable[[], None]:
     return job
 
 
+def bare_noisy() -> Callable[[], None]:
+    """Return a function that runs the noisy circuit on Aer in this process, as a user would."""
+    from qiskit import QuantumCircuit  # noqa: PLC0415
+    from qiskit_aer import AerSimulator  # noqa: PLC0415
+    from qiskit_ibm_runtime.fake_provider import FakeHanoiV2  # noqa: PLC0415
+
+    circuit = QuantumCircuit(27, 5)
+    circuit.rz(math.pi / 2, 0)
+    circuit.sx(0)
+    circuit.rz(math.pi / 2, 0)
+    for pair in itertools.pairwise(GHZ_WAY):
+        circuit.cx(*pair)
+    circuit.measure(GHZ_WAY, range(5))
+    simulator = AerSimulator.from_backend(FakeHanoiV2())
+
+    def job() -> None:
+        counts = simulator.run(circuit, shots=SHOTS).result().get_counts()
+        if sum(counts.values()) != SHOTS:
+            raise RuntimeError(f"Aer has the counts {counts}")
+
+    return job
+
+
 def latencies(ways: dict[str, Callable[[], None]], rounds: int, jobs: int = 50) -> list[Latency]:
     """Measure all ways in turns; the first round only warms up."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, job in ways.items():
-            for _ in range(jobs):
+            for _ in range(jobs if "noisy, bare" not in name else max(1, jobs // 10)):
                 begun = time.perf_counter()
                 job()
                 if number:
@@ -234,14 +325,14 @@ def _quantiles(name: str, times: list[float]) -> Latency:
     return Latency(name, len(times), statistics.median(times), cuts[89], cuts[98])
 
 
-def api_rate(server: Server, clients: int, seconds: float) -> Rate:
+def api_rate(server: Server, clients: int, seconds: float, *, uploads: bool = False) -> Rate:
     """Let clients submit, wait and read one job after the other for a while."""
     done = [0] * clients
     end = time.perf_counter() + seconds
 
     def work(number: int) -> None:
         client = Client(server)
-        job = through(client, client.poll)
+        job = by_upload(client) if uploads else through(client, client.poll)
         while time.perf_counter() < end:
             job()
             done[number] += 1
@@ -252,7 +343,9 @@ def api_rate(server: Server, clients: int, seconds: float) -> Rate:
         thread.start()
     for thread in threads:
         thread.join()
-    return Rate("through the API", clients, sum(done), sum(done) / (time.perf_counter() - begun))
+    return Rate(
+        "API, by upload" if uploads else "API, inline", clients, sum(done), sum(done) / (time.perf_counter() - begun)
+    )
 
 
 def bare_rate(processes: int, seconds: float) -> Rate:
@@ -294,10 +387,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             "bare Aer": bare(),
             "API, polled": through(client, client.poll),
             "API, followed": through(client, client.follow),
+            "API, by upload": by_upload(client),
+            "GHZ noisy, bare Aer": bare_noisy(),
+            "GHZ noisy, API": through(client, client.poll, GHZ),
         }
         latency = [asdict(one) for one in latencies(ways, arguments.rounds)]
         rates = [bare_rate(processes, arguments.seconds) for processes in sorted({1, cores})]
         rates += [api_rate(server, clients, arguments.seconds) for clients in arguments.clients]
+        rates.append(api_rate(server, 16, arguments.seconds, uploads=True))
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"system": platform.platform(), "cores": cores, "python": platform.python_version()},
