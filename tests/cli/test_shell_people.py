@@ -13,7 +13,7 @@ import pytest
 from shells import NOON, Shell, acts
 
 from chandelier import errors, setup
-from chandelier.store import Store, database
+from chandelier.store import Store, sqlite
 from chandelier.tenancy import members, users
 
 
@@ -277,7 +277,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
             return super().exception(timeout)
 
     monkeypatch.setattr(where, name, slow)
-    monkeypatch.setattr(database, "Future", Impatient)
+    monkeypatch.setattr(sqlite, "Future", Impatient)
 
 
 def stop(_password: str) -> str:

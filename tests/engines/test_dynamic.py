@@ -310,3 +310,20 @@ def test_inputs_have_no_values() -> None:
     error = refusal(lambda: counted(circuit))
     assert error.code == 8038
     assert "given" in error.message
+
+
+def test_a_loop_without_a_known_end_is_no_small_job() -> None:
+    """It may take any time, so it is not run before its turn; one with a known number of rounds may be small."""
+    endless, counted = QuantumCircuit(1, 1), QuantumCircuit(1, 1)
+    with endless.while_loop((endless.clbits[0], 0)):
+        endless.measure(0, 0)
+    with counted.for_loop(range(3)):
+        counted.measure(0, 0)
+        with counted.if_test((counted.clbits[0], 1)):
+            counted.x(0)
+    plans = [
+        shots.plan([shots.Asked(circuit, 100)], target("ibmq_qasm_simulator"), LIMITS) for circuit in (endless, counted)
+    ]
+
+    assert plans[0].seconds >= dynamic.UNBOUNDED
+    assert plans[1].seconds < dynamic.UNBOUNDED / 10

@@ -6,6 +6,7 @@ import multiprocessing
 import resource
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -182,3 +183,20 @@ def test_processor_time_beyond_the_limit_ends_the_child() -> None:
     process.join(30)
 
     assert process.exitcode == -signal.SIGXCPU
+
+
+def test_what_was_to_be_quick_is_stopped() -> None:
+    """By processor time, wherever Python is; afterwards nothing is stopped any more."""
+    begun = time.process_time()
+
+    def compute() -> None:
+        while time.process_time() - begun < 30.0:
+            pass
+
+    with pytest.raises(limits.Stopped), limits.stopped_after(0.05):
+        compute()
+    with limits.stopped_after(30.0):
+        pass
+
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+    assert time.process_time() - begun < 30.0

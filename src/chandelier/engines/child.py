@@ -56,6 +56,8 @@ _log = logging.getLogger(__name__)
 
 #: Most memory that a byte of a program takes once it is decoded, bytes: that of many empty lists.
 _OPENED: Final = 24
+#: Most processor time of a run at once, s.
+_AT_ONCE_SECONDS: Final = 0.5
 #: Longest message of a reply, in characters.
 _LONGEST_MESSAGE: Final = 1000
 
@@ -193,9 +195,13 @@ def _open_primitive(task: tasks.Task, kept: Kept) -> Work:
 
 
 def _run_at_once(task: tasks.Run, kept: Kept) -> tasks.Finished | None:
-    """Run a program that was just checked; None if that fails: it is run again in its turn, and tells why."""
+    """Run a program that was just checked; None if that fails: it is run again in its turn, and tells why.
+
+    So does one that takes many times what was predicted: whoever waits to be checked must not wait for it.
+    """
     try:
-        return _run(task, kept)
+        with limits.stopped_after(_AT_ONCE_SECONDS):
+            return _run(task, kept)
     except (KeyboardInterrupt, SystemExit, ServerFault):
         raise
     except BaseException:  # noqa: BLE001 -- a panic of Qiskit's native code is not an Exception

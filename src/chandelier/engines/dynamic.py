@@ -43,6 +43,8 @@ from chandelier.formats import qobj, results, tasks
 
 #: Most orders that a group of shots may go through: an endless loop is stopped.
 MAX_ORDERS: Final = 1_000_000
+#: What a loop without a known end is said to take at least, s: nobody should have to wait until one is checked.
+UNBOUNDED: Final = 1.0
 #: Measured times of an instruction whatever the size of the state, and to touch one number, s.
 STEP: Final = 40e-6
 TOUCH: Final = 15e-9
@@ -62,7 +64,7 @@ class Flow:
         orders: What to do.
         experiment: Its settings, and the instructions of all branches one after the other.
         world: What its states have in common.
-        seconds: Predicted processor time, s; of a loop without a known end that of one round.
+        seconds: Predicted processor time, s; of a loop without a known end that of one round, but `UNBOUNDED` at least.
         memory_bytes: Predicted memory.
         device_seconds: Time for which the machine itself would be occupied, s, if every branch were taken.
         qubits: Number of qubits that anything happens to.
@@ -143,6 +145,8 @@ def _planned(
     measured = sum(len(step.qubits or ()) for step in steps if step.name in {"measure", "reset"})
     groups = experiment.shots if world.drawn else min(experiment.shots, 4.0 ** min(measured, 60))
     seconds = cost.START + groups * len(steps) * (STEP + TOUCH * numbers)
+    if any(isinstance(order, orders.Jump) and order.to <= place for place, order in enumerate(program)):
+        seconds = max(seconds, UNBOUNDED)
     size = int(cost.BASE_MEMORY + 16 * numbers * (_COPIES + min(measured, 64)))
     if size > limits.memory_bytes:
         raise errors.ProgramRefused(

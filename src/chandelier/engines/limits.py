@@ -10,7 +10,9 @@ second more; it never gets less. Wall-clock time is the matter of whoever waits.
 import contextlib
 import math
 import resource
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -51,6 +53,35 @@ def applied(limits: tasks.Limits) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_CPU, cpu)
         resource.setrlimit(resource.RLIMIT_AS, memory)
+
+
+class Stopped(BaseException):
+    """A task was to be quicker."""
+
+
+@contextlib.contextmanager
+def stopped_after(seconds: float) -> Iterator[None]:
+    """Stop what takes more processor time than it should, as soon as Python gets a word in.
+
+    Only in the main thread, which alone hears signals; elsewhere nothing is stopped.
+
+    Raises:
+        Stopped: It took more.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def memory_exceeded(limits: tasks.Limits) -> str:

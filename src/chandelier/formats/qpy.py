@@ -157,7 +157,7 @@ class _Walk:
     def _spend(self, records: int) -> None:
         self._left -= records
         if self._left < 0:
-            raise _damaged(f"it has more than {MAX_RECORDS} instructions, registers and parameters")
+            raise _large(f"it has more than {MAX_RECORDS} instructions, their wires, registers and parameters")
 
     def _within(self, data: bytes, depth: int, walk: Callable[["_Walk", int], object]) -> None:
         """Walk through a part that has bytes of its own."""
@@ -175,7 +175,7 @@ class _Walk:
         qubits, bits, metadata, registers, steps, *rest = sizes
         variables = rest[0] if rest else 0
         if max(qubits, bits) > MAX_WIRES:
-            raise _damaged(f"a circuit has {max(qubits, bits)} wires; up to {MAX_WIRES} are possible")
+            raise _large(f"it has {max(qubits, bits)} qubits or bits; up to {MAX_WIRES} are possible")
         self.take(name + phase + metadata)
         for _ in self._counted(registers):
             self._register()
@@ -214,7 +214,7 @@ class _Walk:
     def _register(self) -> None:
         _, _, size, name, *more = self._by_version(_REGISTER)
         if size > MAX_WIRES:
-            raise _damaged(f"a register has {size} bits; up to {MAX_WIRES} are possible")
+            raise _large(f"a register has {size} bits; up to {MAX_WIRES} are possible")
         self._spend(size)
         # Since version 18 a register whose bits are neighbours says where they begin.
         places = 1 if self._version >= 18 and more[1] else size
@@ -386,6 +386,10 @@ _COMPOUND: Final[Mapping[bytes, Callable[[_Walk, int], object]]] = {
     b"e": _Walk.formula,
     b"m": _Walk.modifier,
 }
+
+
+def _large(why: str) -> errors.ProgramRefused:
+    return errors.ProgramRefused(f"The circuit is too large: {why}. Split it into several.", 8039)
 
 
 def _damaged(why: str) -> errors.ProgramRefused:

@@ -64,10 +64,11 @@ class Bell:
             self.rings += 1
             awake = {wake for topic in topics for wake in self._listeners.get(topic, {}).values()}
             ears = list(self._ears.values())
-        for wake in awake:
-            _call(wake)
+        # Those who overhear forget what they remember: whoever wakes must not be told that any more.
         for hear in ears:
             _call(hear, frozenset(topics))
+        for wake in awake:
+            _call(wake)
 
     def ring_all(self) -> None:
         """Wake everybody: another process wrote, and did not say what."""
@@ -75,10 +76,10 @@ class Bell:
             self.rings += 1
             awake = {wake for listeners in self._listeners.values() for wake in listeners.values()}
             ears = list(self._ears.values())
-        for wake in awake:
-            _call(wake)
         for hear in ears:
             _call(hear, None)
+        for wake in awake:
+            _call(wake)
 
 
 def _call(listener: Callable[..., None], *heard: frozenset[str] | None) -> None:
