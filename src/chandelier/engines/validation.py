@@ -18,9 +18,7 @@ from chandelier.formats import qobj, simulators
 
 MAX_SLOTS: Final = 10_000
 TRANSPILE: Final = "Transpile the circuit for the device"
-UNCONDITIONAL: Final = (
-    "Take a simulator, a device that is `conditional`, or today's client and its `if_test`"
-)
+UNCONDITIONAL: Final = "Take a simulator, a device that is `conditional`, or today's client and its `if_test`"
 
 #: Instructions that only simulators do, and that no transpiler can make of other gates.
 SIMULATED: Final = (frozenset(matrices.BUILDERS) | saved.NAMES) - {
