@@ -40,6 +40,7 @@ job_set = manager.run(
     job_tags=["managed"],
 )
 results = job_set.results()
+first.results()  # those that came first may end last
 retrieved = manager.retrieve_job_set(job_set.job_set_id(), provider, refresh=True)
 report(
     provider,
