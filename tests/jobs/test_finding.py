@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding jobs: what is found, in which order, page by page, and along which index."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -288,6 +289,27 @@ def test_every_list_of_a_project_is_read_along_its_index(
     assert any("autoindex" in line or "pk_jobs" in line for line in jobs), plans
 
 
+def planned(town: Town, look: Callable[[Transaction], object]) -> list[str]:
+    """Return how SQLite means to do the first statement of a look."""
+    plans: list[str] = []
+
+    def explain(tx: Transaction) -> None:
+        def note(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.startswith("SELECT") and not plans:
+                cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plans.extend(row[3] for row in cursor.fetchall())
+
+        engine = tx.connection.engine
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            look(tx)
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+    town.store.read(explain)
+    return plans
+
+
 @pytest.mark.parametrize(
     ("condition", "index"),
     [
@@ -306,22 +328,7 @@ def test_every_list_of_a_user_is_read_along_its_index(town: Town, condition: dic
     query = Query(user_id=town.ann.user_id, project_ids=frozenset({town.home.project_id}), **condition)
     if not condition:
         query = msgspec.structs.replace(query, project_ids=None)
-    plans: list[str] = []
-
-    def explain(tx: Transaction) -> None:
-        def note(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            if statement.startswith("SELECT") and not plans:
-                cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                plans.extend(row[3] for row in cursor.fetchall())
-
-        engine = tx.connection.engine
-        sa.event.listen(engine, "before_cursor_execute", note)
-        try:
-            finding.find(tx, query)
-        finally:
-            sa.event.remove(engine, "before_cursor_execute", note)
-
-    town.store.read(explain)
+    plans = planned(town, lambda tx: finding.find(tx, query))
 
     assert any(index in line for line in plans), plans
     assert not any(line.startswith(("SCAN jobs", "SCAN job_tags")) for line in plans), plans
@@ -331,22 +338,7 @@ def test_counting_a_users_jobs_reads_no_others(sqlite_town: Town) -> None:
     """However many jobs others have in the project."""
     town = sqlite_town
     choice = Choice(town.ann.user_id, frozenset({town.home.project_id}))
-    plans: list[str] = []
-
-    def explain(tx: Transaction) -> None:
-        def note(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            if statement.startswith("SELECT") and not plans:
-                cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                plans.extend(row[3] for row in cursor.fetchall())
-
-        engine = tx.connection.engine
-        sa.event.listen(engine, "before_cursor_execute", note)
-        try:
-            finding.count(tx, choice)
-        finally:
-            sa.event.remove(engine, "before_cursor_execute", note)
-
-    town.store.read(explain)
+    plans = planned(town, lambda tx: finding.count(tx, choice))
 
     assert len(plans) == 1
     assert "(user_id=? AND state=? AND project_id=?)" in plans[0]

@@ -8,7 +8,7 @@ the state.
 import functools
 import itertools
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NewType
 
@@ -275,15 +275,11 @@ def advance(
     ends = steps[-1] in lifecycle.FINAL
     if ends:
         facts = {"ended": now} | facts
-    row = tx.execute(_moving(steps[0], tuple(sorted(facts))), facts | {"job": job_id}).first()
-    if row is None:
-        raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {steps[0]}.", 3251)
+    row = _move(tx, job_id, steps[0], facts)
     _log(tx, job_id, steps, now)
     _account(tx, row, steps[-1], now, began=began, turn=turn)
     if ends:
-        used = _used(row, executions)
-        usage.record(tx, used)
-        allowances.spend(tx, used)
+        _record_use(tx, row, executions)
 
 
 def run_through(
@@ -302,11 +298,26 @@ def run_through(
     accounts.alone(tx)
     steps = (State.VALIDATED, State.QUEUED, State.RUNNING, ending)
     facts = facts | {"state": ending, "started": begun, "ended": now}
-    row = tx.execute(_moving(steps[0], tuple(sorted(facts))), facts | {"job": job.id}).first()
-    if row is None:
-        raise errors.Conflict(f"Job {job.id} is not in a state from which it can become {steps[0]}.", 3251)
+    row = _move(tx, job.id, steps[0], facts)
     _log(tx, job.id, steps, begun, ended=now)
     accounts.pass_through(tx, job.device_id, job.project_id, row.estimate, row.cost, begun)
+    _record_use(tx, row, executions)
+
+
+def _move(tx: Transaction, job_id: JobId, step: State, facts: Mapping[str, Any]) -> Any:
+    """Move a job that may go to a step, and set columns; return its row.
+
+    Raises:
+        errors.Conflict: It may not.
+    """
+    row = tx.execute(_moving(step, tuple(sorted(facts))), {**facts, "job": job_id}).first()
+    if row is None:
+        raise errors.Conflict(f"Job {job_id} is not in a state from which it can become {step}.", 3251)
+    return row
+
+
+def _record_use(tx: Transaction, row: Any, executions: int) -> None:
+    """Write what a job used that has ended."""
     used = _used(row, executions)
     usage.record(tx, used)
     allowances.spend(tx, used)
