@@ -14,14 +14,15 @@ NAMES = sorted(simulators.SIMULATORS)
 IDENTITIES = {"u0"}
 
 
-def test_there_are_five() -> None:
-    """The names are those that old notebooks hard-code."""
+def test_there_are_six() -> None:
+    """The names are those that old notebooks hard-code, and one for pulses."""
     assert {document.configuration["backend_name"] for document in simulators.documents()} == {
         "ibmq_qasm_simulator",
         "simulator_statevector",
         "simulator_mps",
         "simulator_stabilizer",
         "simulator_extended_stabilizer",
+        "simulator_pulse",
     }
 
 
@@ -31,9 +32,10 @@ def test_every_required_key_is_there(name: str) -> None:
     configuration = simulators.document(name).configuration
 
     assert {*device.REQUIRED, *device.ESSENTIAL} <= set(configuration)
-    assert configuration["coupling_map"] is None
+    assert (configuration["coupling_map"] is None) is (name != simulators.PULSES)
     assert configuration["simulator"] is configuration["conditional"] is configuration["memory"] is True
-    assert configuration["open_pulse"] is configuration["local"] is False
+    assert configuration["local"] is False
+    assert configuration["open_pulse"] is (name == simulators.PULSES)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", configuration["online_date"])
     assert re.fullmatch(r"\d+\.\d+\.\d+", configuration["backend_version"])
 
@@ -75,6 +77,7 @@ def test_basis_gates_are_listed_once(name: str) -> None:
         ("simulator_mps", 100, "matrix_product_state"),
         ("simulator_stabilizer", 5000, "stabilizer"),
         ("simulator_extended_stabilizer", 63, "extended_stabilizer"),
+        ("simulator_pulse", 5, "automatic"),
     ],
 )
 def test_sizes_and_methods(name: str, qubits: int, method: str) -> None:

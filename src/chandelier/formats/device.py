@@ -21,16 +21,34 @@ Document = dict[str, Any]
 Rule = Callable[[Document], Document]
 
 
-class DeviceDocument(msgspec.Struct, frozen=True):
+class Life(msgspec.Struct, frozen=True):
+    """Where a calibration stands in the life of a device that drifts.
+
+    Attributes:
+        seed: Names the course of this device's life; two devices with the same seed live the same life.
+        begun: When the device had the numbers of its snapshot.
+        taken: When this calibration was made; frequencies wander from here on.
+    """
+
+    seed: str
+    begun: datetime
+    taken: datetime
+
+
+class DeviceDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that an engine must know of a device, at one calibration; written as one JSON file per calibration.
 
     Attributes:
         configuration: The configuration as served (protocol 9): dt in ns, frequencies in GHz.
         properties: The properties as served (protocol 10); None for ideal simulators.
+        defaults: The pulse defaults as served (protocol 11); None for devices without pulses.
+        life: None for a device that does not drift.
     """
 
     configuration: dict[str, Any]
     properties: dict[str, Any] | None = None
+    defaults: dict[str, Any] | None = None
+    life: Life | None = None
 
 
 #: Keys without which no client can list a device, and what stands in where a snapshot lacks one; the keys of

@@ -54,6 +54,10 @@ class Config(msgspec.Struct, frozen=True):
         max_credits: What the job may cost, in credits; repeated to the client, since nothing costs any.
         noise_model: Noise that a simulator should add, as Aer writes it.
         calibrations: Pulses that replace gates.
+        qubit_lo_freq: Frequency of each drive channel, GHz; this and what follows is read by `formats.pulses`.
+        meas_lo_freq: Frequency of each measurement channel, GHz.
+        pulse_library: Pulses given by their samples.
+        memory_slot_size: Samples kept of a measurement at level 0.
     """
 
     shots: int | None = None
@@ -70,6 +74,10 @@ class Config(msgspec.Struct, frozen=True):
     max_credits: int | None = None
     noise_model: msgspec.Raw = ABSENT
     calibrations: msgspec.Raw = ABSENT
+    qubit_lo_freq: msgspec.Raw = ABSENT
+    meas_lo_freq: msgspec.Raw = ABSENT
+    pulse_library: msgspec.Raw = ABSENT
+    memory_slot_size: msgspec.Raw = ABSENT
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -216,7 +224,7 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
             _long_decoder.decode(body)
         wire = _envelope_decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise errors.Invalid(f"The program is not a Qobj: {_readable(error)}.", 8000) from error
+        raise errors.Invalid(f"The program is not a Qobj: {readable(error)}.", 8000) from error
     kind = None if isinstance(wire.type, bool) else _TYPES.get(wire.type)
     if kind is None:
         raise errors.Invalid(f"The Qobj's `type` is {wire.type!r}; it must be 'QASM' or 'PULSE'.", 8000)
@@ -228,7 +236,7 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
         qobj_id=wire.qobj_id,
         type=kind,
         schema_version=wire.schema_version or "",
-        header=_object(wire.header, "header"),
+        header=as_object(wire.header, "header"),
         config=wire.config or Config(),
         experiments=experiments,
     )
@@ -258,18 +266,18 @@ def decode_experiment(raw: msgspec.Raw, index: int) -> Experiment:
     """
     try:
         wire = _experiment_decoder.decode(raw)
-        header = _object(wire.header, "header")
+        header = as_object(wire.header, "header")
         declared = _header_decoder.decode(header)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise errors.ProgramRefused(f"Experiment {index}: {_readable(error)}.", 8000) from error
+        raise errors.ProgramRefused(f"Experiment {index}: {readable(error)}.", 8000) from error
     except errors.Invalid as error:
         raise errors.ProgramRefused(f"Experiment {index}: {error.message}", 8000) from error
     return Experiment(
         instructions=wire.instructions,
         header=header,
         config=wire.config or Config(),
-        n_qubits=_count(declared.n_qubits),
-        memory_slots=_count(declared.memory_slots),
+        n_qubits=count(declared.n_qubits),
+        memory_slots=count(declared.memory_slots),
         global_phase=_phase(declared.global_phase),
     )
 
@@ -290,7 +298,7 @@ def document(raw: msgspec.Raw) -> dict[str, Any]:
     try:
         return _document_decoder.decode(raw) or {}
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise errors.ProgramRefused(f"A document of the settings is wrong: {_readable(error)}.", 8000) from error
+        raise errors.ProgramRefused(f"A document of the settings is wrong: {readable(error)}.", 8000) from error
 
 
 def shots(envelope: Envelope) -> int:
@@ -317,7 +325,12 @@ def slots(value: tuple[int, ...] | int | None) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else value
 
 
-def _object(raw: msgspec.Raw, name: str) -> msgspec.Raw:
+def as_object(raw: msgspec.Raw, name: str) -> msgspec.Raw:
+    """Take JSON for an object, empty if it is left out or null.
+
+    Raises:
+        errors.Invalid: Code 8000: it is something else.
+    """
     start = _first(raw)
     if start in {b"", b"n"}:
         return msgspec.Raw(b"{}")
@@ -330,7 +343,7 @@ def _first(raw: msgspec.Raw) -> bytes:
     return bytes(memoryview(raw)[:1])
 
 
-def _count(value: object) -> int | None:
+def count(value: object) -> int | None:
     """A number that a header declares; headers belong to the user, so nonsense there is not an error."""
     good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INDEX
     return value if good and isinstance(value, int) else None
@@ -342,7 +355,8 @@ def _phase(value: object) -> float:
     return 0.0
 
 
-def _readable(error: Exception) -> str:
+def readable(error: Exception) -> str:
+    """What a decoder found wrong, without a full stop."""
     if isinstance(error, RecursionError):
         return "its values are nested too deeply"
     if f"at most length {MAX_EXPERIMENTS}" in str(error):

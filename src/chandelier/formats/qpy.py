@@ -109,7 +109,7 @@ def scan(qpy: bytes, newest: int, *, annotated: bool = False) -> Contents:
     symengine = version >= 10 and walk.take(1) == _SYMENGINE
     kind = walk.take(1) if version >= 5 else _CIRCUIT
     if kind == _SCHEDULE:
-        raise errors.ProgramRefused("The program is a schedule of pulses, which no device here takes.", 8037)
+        raise errors.ProgramRefused("The program is a schedule of pulses, which are taken as a Qobj only.", 8037)
     if kind != _CIRCUIT:
         raise _damaged(f"it holds something of the kind {kind!r}")
     offsets = struct.unpack(f"!{programs}Q", walk.take(8 * programs)) if version >= 16 else [None] * programs
@@ -204,7 +204,7 @@ class _Walk:
         (pulses,) = self._read(struct.Struct("!H"))
         if pulses:
             raise errors.ProgramRefused(
-                "The circuit brings pulses for its gates, which no device here takes. Remove its calibrations.", 8037
+                "Its gates bring pulses, which are taken with a Qobj only. Remove its calibrations.", 8037
             )
 
     def _counted(self, records: int) -> range:

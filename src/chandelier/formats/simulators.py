@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulators: the five noiseless devices that every installation has, as device documents."""
+"""Simulators: the six noiseless devices that every installation has, as device documents."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from chandelier.formats import device
+from chandelier.formats import device, openpulse, snapshots, tunings
 
 
 class Simulator(msgspec.Struct, frozen=True):
@@ -42,6 +42,15 @@ _CLIFFORD = "cx cy cz id x y z h s sdg sx swap delay roerror"
 _SAVES = "save_state save_expval save_expval_var save_probabilities save_probabilities_dict"
 _VECTORS = "save_statevector save_density_matrix save_amplitudes save_amplitudes_sq"
 
+#: The simulator that takes pulses, and the snapshot whose model it has.
+PULSES: Final = "simulator_pulse"
+PULSES_SNAPSHOT: Final = "manila"
+#: What its configuration has of that device's, besides what every client insists on of a device with pulses.
+_OF_SNAPSHOT: Final = (
+    f"{openpulse.KEYS} coupling_map hamiltonian qubit_channel_mapping channels parametric_pulses timing_constraints "
+    "rep_delay_range default_rep_delay uchannels_enabled acquisition_latency conditional_latency"
+)
+
 #: The simulators by name. The gates are those of the real ones (protocol 9.5), then what Aer adds for each.
 SIMULATORS: Final[Mapping[str, Simulator]] = {
     "ibmq_qasm_simulator": Simulator(
@@ -74,6 +83,12 @@ SIMULATORS: Final[Mapping[str, Simulator]] = {
         basis_gates=f"{_CLIFFORD} {_SAVES} save_stabilizer save_clifford",
         description="Simulator of Clifford circuits.",
     ),
+    PULSES: Simulator(
+        method="automatic",
+        n_qubits=5,
+        basis_gates="id rz sx x cx",
+        description="Simulator of pulses on five qubits that neither relax nor drift, with the model of ibmq_manila.",
+    ),
 }
 
 #: The gates described to clients: parameters, then a definition in OpenQASM 2 over its builtin U and CX.
@@ -86,6 +101,8 @@ _DEFINITIONS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "h": ((), "gate h q { U(pi/2,0,pi) q; }"),
     "s": ((), "gate s q { U(0,0,pi/2) q; }"),
     "cx": ((), "gate cx q1,q2 { CX q1,q2; }"),
+    "rz": (("theta",), "gate rz(theta) q { U(0,0,theta) q; }"),
+    "sx": ((), "gate sx q { U(pi/2,3*pi/2,pi/2) q; }"),
 }
 
 
@@ -119,7 +136,21 @@ def document(name: str) -> device.DeviceDocument:
         "open_pulse": False,
         "simulator": True,
     }
-    return device.DeviceDocument(configuration)
+    made = device.DeviceDocument(configuration)
+    return _with_pulses(made) if name == PULSES else made
+
+
+def _with_pulses(document: device.DeviceDocument) -> device.DeviceDocument:
+    """Give a simulator the model of a snapshot, and pulses for it.
+
+    Raises:
+        errors.Unavailable: There is no such snapshot.
+    """
+    twin = snapshots.load(PULSES_SNAPSHOT)
+    known = {key: twin.configuration[key] for key in _OF_SNAPSHOT.split() if key in twin.configuration}
+    tuning = tunings.shipped(openpulse.model(twin))
+    made = msgspec.structs.replace(document, configuration={**document.configuration, **known})
+    return made if tuning is None else openpulse.with_pulses(made, tuning)
 
 
 def documents() -> list[device.DeviceDocument]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from chandelier import errors
-from chandelier.formats import device
+from chandelier.formats import device, openpulse, tunings
 
 #: The installed package, and where in it each snapshot has a folder with `conf_*.json` and `props_*.json`.
 PACKAGE: Final = "qiskit_ibm_runtime"
@@ -103,7 +103,24 @@ def read(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def load(snapshot: str, served_name: str | None = None) -> device.DeviceDocument:
-    """Make a device of a snapshot.
+    """Make a device of a snapshot; with pulses if a tuning for it comes with this package.
+
+    Args:
+        snapshot: One of `names()`.
+        served_name: Name under which users find the device; the original's unless given.
+
+    Raises:
+        errors.Unavailable: There is no such snapshot, or it cannot be served.
+    """
+    document = untuned(snapshot, served_name)
+    if openpulse.obstacle(document.configuration, document.properties):
+        return document
+    tuning = tunings.shipped(openpulse.model(document))
+    return document if tuning is None else openpulse.with_pulses(document, tuning)
+
+
+def untuned(snapshot: str, served_name: str | None = None) -> device.DeviceDocument:
+    """Make a device of a snapshot that has the Hamiltonian of its pulses, if there can be any, but no pulses.
 
     Args:
         snapshot: One of `names()`.
@@ -114,19 +131,23 @@ def load(snapshot: str, served_name: str | None = None) -> device.DeviceDocument
     """
     configuration, properties = read(snapshot)
     name = served_name or configuration["backend_name"]
-    return device.DeviceDocument(
+    document = device.DeviceDocument(
         configuration=device.normalise_configuration(
             configuration, served_name=name, description=describe(configuration, properties)
         ),
         properties=device.normalise_properties(properties, served_name=name, basis_gates=configuration["basis_gates"]),
     )
+    obstacle = openpulse.obstacle(document.configuration, document.properties)
+    return openpulse.with_model(document) if obstacle is None else document
 
 
 def describe(configuration: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
-    """Say what a device is made from, so that nobody takes it for the machine itself.
+    """Say what a device is made from, so that nobody takes it for the machine itself, and whether it can take pulses.
 
     The day is in words: a date in figures might be parsed as one.
     """
     day = datetime.fromisoformat(properties["last_update_date"])
     original = configuration["backend_name"]
-    return f"Simulated from a public calibration snapshot of {original}, {day.day} {day:%B %Y}."
+    text = f"Simulated from a public calibration snapshot of {original}, {day.day} {day:%B %Y}."
+    obstacle = openpulse.obstacle(configuration, properties)
+    return text if obstacle is None else f"{text} It takes no pulses: {obstacle}."

@@ -100,7 +100,23 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="op"):
     primitive: str | None = None
 
 
-Task = Validate | Run
+class Tune(msgspec.Struct, frozen=True, tag="tune", tag_field="op"):
+    """Find the pulses of some gates of a device by calibrating its model.
+
+    Attributes:
+        device: Path of a `formats.device.DeviceDocument` whose configuration has a Hamiltonian.
+        sites: Qubits whose single-qubit pulses are wanted, as `[q]`, and pairs, as `[a, b]` in either order. The
+            pulses of both qubits of a pair are known, or among the sites before it.
+        known: A `formats.tunings.Tuning`: what is known already, which is a start for what is wanted.
+    """
+
+    device: str
+    sites: list[list[int]]
+    limits: Limits
+    known: msgspec.Raw = ABSENT
+
+
+Task = Validate | Run | Tune
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -118,6 +134,8 @@ class Summary(msgspec.Struct, frozen=True):
         device_seconds: Seconds the machine itself would be occupied, predicted (0 for simulators).
         max_credits: Credits that the client allows the job to cost.
         rep_delay: Wait between shots that the program asks for, µs; 0 where it asks for none.
+        channels: Largest number of channels on which any experiment drives qubits with pulses.
+        pulsed: Largest number of qubits on which pulses of any experiment act; 0 if it brings none.
     """
 
     kind: str
@@ -131,6 +149,8 @@ class Summary(msgspec.Struct, frozen=True):
     device_seconds: float = 0.0
     max_credits: int = 0
     rep_delay: float = 0.0
+    channels: int = 0
+    pulsed: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted", tag_field="reply"):
@@ -180,7 +200,17 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="reply"):
     document: msgspec.Raw = ABSENT
 
 
-Reply = Accepted | Refused | Finished
+class Tuned(msgspec.Struct, frozen=True, tag="tuned", tag_field="reply"):
+    """The pulses were found.
+
+    Attributes:
+        tuning: A `formats.tunings.Tuning`: what was known, with what was wanted.
+    """
+
+    tuning: msgspec.Raw
+
+
+Reply = Accepted | Refused | Finished | Tuned
 
 #: Decodes a task; raises `msgspec.DecodeError`.
 decode_task = msgspec.json.Decoder(Task).decode
