@@ -64,6 +64,16 @@ def target(name: str) -> targets.Target:
     return targets.parse(document(name))
 
 
+def as_played(properties: Json, device: targets.Target) -> Json:
+    """Published properties, each gate as long as the device's pulses for it: those may be longer than the machine's."""
+    for gate in properties["gates"]:
+        data = device.gates.get((gate["gate"], tuple(gate["qubits"])))
+        for record in gate["parameters"]:
+            if data is not None and record["name"] == "gate_length":
+                record["value"] = data.length * 1e9
+    return properties
+
+
 def opened(wanted: Json) -> programs.Program:
     """A program, decoded."""
     return programs.open_(msgspec.json.encode(wanted))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from physics import LIMITS, Bench, counts, distance, gate, measure, p_value, program, target, ways
+from physics import LIMITS, Bench, as_played, counts, distance, gate, measure, p_value, program, target, ways
 from qiskit import QuantumCircuit
 from qiskit.circuit import Delay
 from qiskit.quantum_info import SuperOp, average_gate_fidelity
@@ -48,8 +48,8 @@ def exact(circuit: circuits.Circuit, model: NoiseModel | None, width: int) -> Pr
 def aers_own(name: str) -> NoiseModel:
     """Aer's noise model of the same snapshot, by way of the package's own classes."""
     configuration, properties = snapshots.read(snapshots.DEFAULTS[name])
-    dt = configuration.get("dt")
-    return NoiseModel.from_backend_properties(BackendProperties.from_dict(properties), dt=dt * 1e-9 if dt else None)
+    known, dt = as_played(properties, target(name)), configuration.get("dt")
+    return NoiseModel.from_backend_properties(BackendProperties.from_dict(known), dt=dt * 1e-9 if dt else None)
 
 
 def delayed(_qubit: int, seconds: float) -> Delay:

@@ -286,3 +286,19 @@ def test_points_that_would_fill_the_memory_are_refused(bench: Bench) -> None:
     assert reply.code == 8008  # type: ignore[union-attr]
     assert "averages" in reply.message  # type: ignore[union-attr]
     assert way.plan.memory_bytes < 100 << 20
+
+
+def test_seeded_results_of_earlier_releases_stay() -> None:
+    """Where the clouds lie, and the points of a seed, are as they were before the clouds of a third state came."""
+    where = readout.clouds("ibmq_manila", 0, MANILA.qubits[0])
+    found = readout.kerneled(
+        np.random.default_rng(11), [0, 1, 3], steps(measure(0), measure(1)), MANILA, slots=2, average=False
+    )
+
+    assert where.centres[0] == pytest.approx(5148222.913129024 - 10289961.432014663j, rel=1e-12)
+    assert where.centres[1] == pytest.approx(714507.1682555103 - 12472750.960874105j, rel=1e-12)
+    assert found == [
+        [[4589065.7, -10616454.6], [-1824117.2, 7591020.2]],
+        [[136638.1, -11848486.5], [-3598525.6, 8595356.4]],
+        [[653075.9, -11654368.3], [-1451091.7, 15194928.6]],
+    ]

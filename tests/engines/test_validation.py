@@ -84,8 +84,6 @@ REFUSALS: list[tuple[str, int, Sequence[str], Json]] = [
     ("ibmq_essex", 8001, ["no delays"], program([gate("delay", [0], 100)])),
     ("ibmq_essex", 8001, ["sx"], program([gate("sx", [0])])),
     ("ibmq_essex", 8010, ["after it was measured"], program([measure(0), gate("u1", [0], 1.0)])),
-    ("ibmq_manila", 8011, ["PULSE"], sample("pulse_rabi_armonk_ml2")),
-    ("ibmq_qasm_simulator", 8011, ["PULSE"], sample("pulse_rabi_armonk_ml2")),
     ("ibmq_qasm_simulator", 8001, ["'ghz'", "Transpile"], program([gate("ghz", [0])])),
     ("ibmq_qasm_simulator", 8010, ["if_else", "bfunc"], program([gate("if_else", [0])])),
     ("ibmq_qasm_simulator", 8004, ["not unitary"], program([gate("unitary", [0], [[1, 0], [1, 1]])])),

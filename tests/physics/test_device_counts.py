@@ -35,7 +35,8 @@ NAMES = ("sx", "x", "rz", "id", "cx")
 def theirs() -> AerSimulator:
     """Aer's density matrix with the noise that Aer derives from the same snapshot."""
     configuration, properties = snapshots.read(snapshots.DEFAULTS[DEVICE])
-    noise = NoiseModel.from_backend_properties(BackendProperties.from_dict(properties), dt=configuration["dt"] * 1e-9)
+    known = physics.as_played(properties, paths.device(DEVICE))
+    noise = NoiseModel.from_backend_properties(BackendProperties.from_dict(known), dt=configuration["dt"] * 1e-9)
     return AerSimulator(method="density_matrix", noise_model=noise)
 
 

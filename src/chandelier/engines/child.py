@@ -43,14 +43,14 @@ from chandelier.engines import (
     outcome,
     picture,
     programs,
-    routes,
     running,
-    validation,
 )
 from chandelier.engines import target as targets
 from chandelier.engines.primitives import programs as primitives
 from chandelier.engines.primitives.work import Work
-from chandelier.formats import qobj, results, tasks
+from chandelier.engines.pulses import calibrate
+from chandelier.engines.pulses import work as schedules
+from chandelier.formats import device, qobj, results, tasks, tunings
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ _log = logging.getLogger(__name__)
 _OPENED: Final = 24
 #: Most processor time of a run at once, s.
 _AT_ONCE_SECONDS: Final = 0.5
+#: Tasks about a program.
+_Asked = tasks.Validate | tasks.Run
 #: Longest message of a reply, in characters.
 _LONGEST_MESSAGE: Final = 1000
 
@@ -77,7 +79,7 @@ class Kept:
 
     job_id: str = ""
     program: programs.Program | None = None
-    plan: tuple[str, tasks.Limits, list[routes.Route]] | None = None
+    plan: tuple[str, tasks.Limits, running.Planned] | None = None
     work: tuple[str, tasks.Limits, Work] | None = None
 
     def forget(self) -> None:
@@ -125,6 +127,8 @@ def answer(message: bytes, kept: Kept) -> tasks.Reply:
     try:
         task = tasks.decode_task(message)
         with limits.applied(task.limits):
+            if isinstance(task, tasks.Tune):
+                return _tune(task)
             return _validate(task, kept) if isinstance(task, tasks.Validate) else _run(task, kept)
     except errors.ChandelierError as error:
         if error.code == limits.OUT_OF_MEMORY:
@@ -156,13 +160,13 @@ def _validate(task: tasks.Validate, kept: Kept) -> tasks.Reply:
 def _accept(task: tasks.Validate, kept: Kept) -> tasks.Accepted:
     """Open and check a Qobj, or texts."""
     drawn = None if task.converted is None else _compile(task, Path(task.converted), kept)
-    program, _, ways = _prepare(task, kept)
+    _, _, planned = _prepare(task, kept)
     if drawn is not None and task.picture is not None and (drawing := picture.png(drawn)) is not None:
         _write(Path(task.picture), drawing)
     return tasks.Accepted(
-        summary=programs.summary(program, sum(way.device_seconds for way in ways)),
-        seconds=sum(way.plan.seconds for way in ways),
-        memory_bytes=max(way.plan.memory_bytes for way in ways),
+        summary=planned.summary(),
+        seconds=sum(way.plan.seconds for way in planned.ways),
+        memory_bytes=max(way.plan.memory_bytes for way in planned.ways),
     )
 
 
@@ -183,7 +187,7 @@ def _accept_primitive(task: tasks.Validate, kept: Kept) -> tasks.Accepted:
     return tasks.Accepted(summary, plan.seconds, plan.memory_bytes)
 
 
-def _open_primitive(task: tasks.Task, kept: Kept) -> Work:
+def _open_primitive(task: _Asked, kept: Kept) -> Work:
     """Open a program of the Runtime API, unless that was done for the last task."""
     assert task.primitive is not None
     if kept.work is None or kept.job_id != task.job_id or kept.work[:2] != (task.device, task.limits):
@@ -251,8 +255,8 @@ def _left(task: tasks.Run, finished: tasks.Finished, body: bytes) -> tasks.Finis
 
 def _run_circuits(task: tasks.Run, kept: Kept) -> tasks.Finished:
     started = time.monotonic()
-    program, target, ways = _prepare(task, kept)
-    outcomes = running.run(ways, target, task.limits)
+    program, target, planned = _prepare(task, kept)
+    outcomes = planned.run()
     failed = [one for one in outcomes if one.code]
     if len(failed) == len(outcomes) and failed[0].code in {8008, 8022}:
         raise errors.ProgramRefused(failed[0].message, failed[0].code)
@@ -260,7 +264,7 @@ def _run_circuits(task: tasks.Run, kept: Kept) -> tasks.Finished:
     entries = [one.result for one in outcomes]
     occupation = task.occupation or tasks.Occupation(seconds, now)
     if task.occupation is not None:
-        entries = [_as_on_machine(entry, way) for entry, way in zip(entries, ways, strict=True)]
+        entries = [_as_on_machine(entry, way) for entry, way in zip(entries, planned.ways, strict=True)]
     document = results.Result(
         backend_name=target.name,
         backend_version=target.version,
@@ -281,17 +285,17 @@ def _run_circuits(task: tasks.Run, kept: Kept) -> tasks.Finished:
         seconds=seconds,
         bytes=len(body),
         experiments=len(outcomes) - len(failed),
-        metadata={"methods": sorted({way.plan.method for way in ways})},
+        metadata={"methods": sorted({way.plan.method for way in planned.ways})},
     )
     return _left(task, finished, body)
 
 
-def _as_on_machine(entry: results.ExperimentResult, way: routes.Route) -> results.ExperimentResult:
+def _as_on_machine(entry: results.ExperimentResult, way: outcome.Way) -> results.ExperimentResult:
     """Say how long the machine would have taken for an experiment; one that failed took nothing."""
     return msgspec.structs.replace(entry, time_taken=way.device_seconds) if entry.success else entry
 
 
-def _prepare(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Target, list[routes.Route]]:
+def _prepare(task: _Asked, kept: Kept) -> tuple[programs.Program, targets.Target, running.Planned]:
     """Open and check the program and plan its simulation, unless that was done for the last task."""
     target = targets.load(task.device)
     if kept.program is None or kept.job_id != task.job_id:
@@ -299,9 +303,20 @@ def _prepare(task: tasks.Task, kept: Kept) -> tuple[programs.Program, targets.Ta
         kept.program = programs.open_(_program(task))
         kept.job_id = task.job_id
     if kept.plan is None or kept.plan[:2] != (task.device, task.limits):
-        validation.check(kept.program, target)
-        kept.plan = (task.device, task.limits, routes.find(kept.program, target, task.limits))
+        kept.plan = (task.device, task.limits, _planned(kept.program, target, task))
     return kept.program, target, kept.plan[2]
+
+
+def _planned(program: programs.Program, target: targets.Target, task: _Asked) -> running.Planned:
+    if program.envelope.type == "PULSE":
+        return schedules.planned(program, target, task.device, task.limits)
+    return running.planned(program, target, task.device, task.limits)
+
+
+def _tune(task: tasks.Tune) -> tasks.Tuned:
+    document = device.from_json(_read(Path(task.device)))
+    known = None if task.known == tasks.ABSENT else tunings.decode(task.known)
+    return tasks.Tuned(msgspec.Raw(tunings.encode(calibrate.tune(document, task.sites, known))))
 
 
 def _first_failure(outcomes: list[outcome.Outcome]) -> str:
@@ -317,7 +332,7 @@ def _told(message: str) -> str:
     return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 2]} …"
 
 
-def _program(task: tasks.Task) -> bytes:
+def _program(task: _Asked) -> bytes:
     """Return a program as it was sent.
 
     Raises:

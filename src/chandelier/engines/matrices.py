@@ -250,7 +250,7 @@ def number(value: qobj.Json) -> complex:
     Raises:
         TypeError, ValueError: It is none.
     """
-    real, imaginary = value if isinstance(value, list) else (value, 0)
+    real, imaginary = value if isinstance(value, list | tuple) else (value, 0)
     if not _real(real) or not _real(imaginary):
         raise TypeError(f"{value!r:.40} is not a complex number")
     return complex(real, imaginary)

@@ -2,13 +2,29 @@
 """What became of one experiment, whoever computed it."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 from chandelier import errors
-from chandelier.engines import readout, routes
+from chandelier.engines import cost, programs, readout
 from chandelier.formats import results
 
 Json = dict[str, Any]
+
+
+class Way(Protocol):
+    """How an experiment is computed, as far as its outcome tells of it."""
+
+    @property
+    def experiment(self) -> programs.Opened:
+        """What the user sent."""
+
+    @property
+    def plan(self) -> cost.Plan:
+        """By which method, and what it costs."""
+
+    @property
+    def device_seconds(self) -> float:
+        """Time for which the machine itself would be occupied, s."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +43,7 @@ class Outcome:
 
 
 def success(
-    way: routes.Route, data: Json, seed: int, seconds: float, *, qubits: int, noise: str, sampled: bool = True
+    way: Way, data: Json, seed: int, seconds: float, *, qubits: int, noise: str, sampled: bool = True
 ) -> Outcome:
     """What became of an experiment that ran to its end, whoever computed it.
 
@@ -56,7 +72,7 @@ def success(
     )
 
 
-def failure(way: routes.Route, code: int, message: str) -> Outcome:
+def failure(way: Way, code: int, message: str) -> Outcome:
     """What became of an experiment that failed."""
     experiment = way.experiment
     entry = results.failed(reason=message, shots=experiment.shots, header=experiment.header, circ_id=experiment.index)

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a measurement shows: points in the plane of the signal at level 1, bits read wrongly at level 2.
 
-Every qubit has two clouds of points, one for each state, as wide as each other. A line half way between the mean
-points of both preparations tells them apart with exactly the published errors. Where these differ, the one that is
-larger is due to shots that end up in the other cloud, as a qubit does that relaxes before it is measured.
+Every qubit has a cloud of points for each state, as wide as each other. A line half way between the mean points of 0
+and of 1 tells these two apart with exactly the published errors. Where these differ, the one that is larger is due to
+shots that end up in the other cloud, as a qubit does that relaxes before it is measured. Circuits know no third state;
+pulses can reach it, and its cloud lies beside the other two, on the side of 1.
 
 Nothing here knows how the true outcomes were found.
 
 Source: legacy API reference, section 12.4, for the shapes; section 12.2 for `roerror`.
 """
 
+import functools
 import hashlib
 import math
 import statistics
@@ -31,6 +33,14 @@ MOST_LOST: Final = 0.999
 #: Width of the clouds, and their distance from the origin, in the arbitrary units of a digitiser.
 WIDTH: Final = (1.0e6, 2.0e6)
 RADIUS: Final = (0.5e7, 2.0e7)
+#: Distance between the clouds of 0 and 1 of a qubit without errors, in widths: none of 1e20 shots is on the wrong side.
+PERFECT: Final = 20.0
+#: Least and largest distance of the cloud of 2 from the line through the others, and its least distance from the line
+#: that tells 0 from 1, in widths.
+ASIDE: Final = (4.0, 20.0)
+BEYOND: Final = 2.0
+#: Both are drawn larger or smaller by such a factor, so that no two qubits look the same.
+UNEVEN: Final = (0.9, 1.1)
 #: Least size of one point in the result, bytes: `[0.0,0.0],`.
 POINT_WRITTEN: Final = 10
 #: Memory for one point: twice as an array, and as a list of two numbers.
@@ -52,12 +62,14 @@ class Clouds(NamedTuple):
         width: Standard deviation of both clouds along each axis, arbitrary units.
         axis: Direction in which the device reads 1, of length 1; a qubit that it reads the wrong way round has its
             cloud of 1 on the other side.
+        third: Centre of the cloud of 2, complex, arbitrary units.
     """
 
     centres: tuple[complex, complex]
     lost: tuple[float, float]
     width: float
     axis: complex
+    third: complex
 
     def means(self) -> tuple[complex, complex]:
         """Mean points of the shots of 0 and of those of 1."""
@@ -68,22 +80,36 @@ class Clouds(NamedTuple):
         )
 
 
-def clouds(name: str, qubit: int, data: targets.QubitData) -> Clouds:
+@functools.lru_cache(maxsize=4096)
+def clouds(name: str, qubit: int, data: targets.QubitData | None) -> Clouds:
     """Find the clouds that give a qubit its published errors.
 
     Args:
         name: The device; where its clouds lie depends on its name and on the qubit, and is the same for ever.
         qubit: Its index.
-        data: Its calibration.
+        data: Its calibration; None for a qubit of an ideal simulator, whose clouds are far apart.
     """
     seed = hashlib.sha256(f"{name}/{qubit}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
     width = rng.uniform(*WIDTH)
     middle = rng.uniform(*RADIUS) * np.exp(1j * rng.uniform(0, 2 * math.pi))
     axis = np.exp(1j * rng.uniform(0, 2 * math.pi))
-    zero, one, lost = _solved(data.flip_up, data.flip_down)
+    zero, one, lost = -PERFECT / 2, PERFECT / 2, (0.0, 0.0)
+    if data is not None:
+        zero, one, lost = _solved(data.flip_up, data.flip_down)
+    third = _third(rng, zero, one)
     centres = complex(middle + zero * width * axis), complex(middle + one * width * axis)
-    return Clouds(centres, lost, float(width), complex(axis))
+    return Clouds(centres, lost, float(width), complex(axis), complex(middle + third * width * axis))
+
+
+def _third(rng: np.random.Generator, zero: float, one: float) -> complex:
+    """Choose the centre of the cloud of 2, in widths: about as far along the axis as that of 1, and off the axis.
+
+    Most of its shots are read as those of 1 are, as on the machines; in the plane all three can be told apart.
+    """
+    along = math.copysign(max(abs(one), BEYOND), one) * rng.uniform(*UNEVEN)
+    aside = min(max(abs(one - zero), ASIDE[0]), ASIDE[1]) * rng.uniform(*UNEVEN)
+    return complex(along, aside if rng.random() < 0.5 else -aside)
 
 
 def _solved(up: float, down: float) -> tuple[float, float, tuple[float, float]]:
@@ -208,7 +234,7 @@ def level(config: qobj.Config) -> int:
 
 
 def averages(config: qobj.Config) -> bool:
-    """Whether an experiment asks for averages, as the first clients do unless told otherwise; level 1 only."""
+    """Whether an experiment asks for averages, as the first clients do unless told otherwise; levels 0 and 1."""
     return config.meas_return != "single"
 
 

@@ -25,10 +25,22 @@ SHORTEST_WAIT: Final = 1e-12
 LONGEST: Final = 86_400.0
 
 #: Instructions that take their time in their own way, or share more than qubits with others.
-_TIMED: Final = frozenset({"bfunc", "copy", "delay", "measure", "reset"})
+_TIMED: Final = frozenset({"bfunc", "copy", "delay", "measure", "reset", "superop"})
 
 #: A qubit, or a bit of the memory or of a register.
 Wire = int | tuple[str, int]
+
+
+class Lasting(qobj.Instruction, frozen=True):
+    """A channel (`superop`) that takes its time: a gate of which a program gives the pulses.
+
+    Attributes:
+        seconds: How long it takes, s.
+        stands_for: Name of the gate.
+    """
+
+    seconds: float = 0.0
+    stands_for: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +109,8 @@ def _length(instruction: qobj.Instruction, target: targets.Target) -> float:
     qubits = instruction.qubits or ()
     if instruction.name == "delay":
         return delay(instruction, target)
+    if isinstance(instruction, Lasting):
+        return instruction.seconds
     if instruction.name in {"measure", "reset"}:
         return max((target.length(instruction.name, (index,)) for index in qubits), default=0.0)
     return target.length(instruction.name, qubits)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 from chandelier import errors
-from chandelier.engines import gates, matrices, methods, programs, readout, saved, structure, usernoise
+from chandelier.engines import gates, matrices, methods, programs, readout, saved, schedule, structure, usernoise
 from chandelier.engines import target as targets
 from chandelier.formats import qobj, simulators
 
@@ -48,8 +48,6 @@ def check(program: programs.Program, target: targets.Target) -> None:
     Raises:
         errors.ProgramRefused: The first thing that is wrong; the message names the place.
     """
-    if program.envelope.type != "QASM":
-        programs.refuse(8011, f"{target.name} does not take programs of type {program.envelope.type}; send circuits")
     count = len(program.experiments)
     if target.max_experiments is not None and count > target.max_experiments:
         programs.refuse(
@@ -215,10 +213,11 @@ def _check_shown(experiment: programs.Opened, how: str) -> None:
 
 def _described(step: qobj.Instruction) -> str:
     qubits = step.qubits or ()
+    name = (step.stands_for if isinstance(step, schedule.Lasting) else step.name)[:60]
     if not qubits:
-        return step.name[:60]
+        return name
     named = ", ".join(map(str, qubits[:8])) + (", …" if len(qubits) > 8 else "")
-    return f"{step.name[:60]} on qubit{'s' if len(qubits) > 1 else ''} {named}"
+    return f"{name} on qubit{'s' if len(qubits) > 1 else ''} {named}"
 
 
 def _check_places(step: qobj.Instruction, slots: int, target: targets.Target) -> None:
@@ -276,6 +275,9 @@ def _check_operation(step: qobj.Instruction, how: str, target: targets.Target) -
         if target.simulator and not methods.takes(how, step.name):
             programs.refuse(8010, f"the {how} method does not do it; it keeps no single state of the qubits")
         structure.CHECKS[step.name](step, target)
+    elif isinstance(step, schedule.Lasting):
+        if target.simulator:
+            _check_taken(step.name, how, target)
     elif target.simulator:
         _check_simulated(step, how, target)
     else:
@@ -294,7 +296,10 @@ def _check_simulated(step: qobj.Instruction, how: str, target: targets.Target) -
         saved.operation(step)
     else:
         matrices.operation(step)
-    name = saved.saved_as(step)
+    _check_taken(saved.saved_as(step), how, target)
+
+
+def _check_taken(name: str, how: str, target: targets.Target) -> None:
     if not methods.takes(how, name):
         able = [one for one in methods.METHODS if methods.takes(one, name)]
         where = f"{name} is not among what {target.name} can simulate ({how})"
@@ -306,7 +311,7 @@ def _elsewhere(able: Collection[str], target: targets.Target) -> str:
     if target.method == methods.AUTOMATIC:
         return ""
     wanted = {methods.AUTOMATIC, *able}
-    names = [name for name, one in simulators.SIMULATORS.items() if one.method in wanted]
+    names = [name for name, one in simulators.SIMULATORS.items() if one.method in wanted and name != simulators.PULSES]
     return f". Send it to {' or '.join(names)}"
 
 
