@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -111,7 +112,7 @@ class ScriptedCall:
     """One call; the script says how it ends."""
 
     def __init__(self, task: tasks.Task, ending: Ending) -> None:
-        self.task = task
+        self.task: Any = task  # of the kind that the test has asked for
         self.killed = threading.Event()
         self._ending = ending
 
@@ -126,23 +127,35 @@ class ScriptedCall:
 
 
 class ScriptedPool:
-    """All slots play from the same two scripts: the endings of validations and of runs, the last one for ever.
+    """All slots play from the same scripts: the endings of validations, runs and tunings, the last one for ever.
 
     Attributes:
         calls: Every call that was begun, in order.
         refusing: So many calls find no child.
+        closed: Whether it was closed.
     """
 
-    def __init__(self, *, validations: tuple[Ending, ...] = (accept,), runs: tuple[Ending, ...] = (finish,)) -> None:
+    def __init__(
+        self,
+        *,
+        validations: tuple[Ending, ...] = (accept,),
+        runs: tuple[Ending, ...] = (finish,),
+        tunes: tuple[Ending, ...] = (),
+    ) -> None:
         self.calls: list[ScriptedCall] = []
         self.refusing = 0
-        self._scripts = {tasks.Validate: deque(validations), tasks.Run: deque(runs)}
+        self.closed = False
+        self._scripts = {tasks.Validate: deque(validations), tasks.Run: deque(runs), tasks.Tune: deque(tunes)}
         self._lock = threading.Lock()
         self._begun = threading.Condition(self._lock)
 
     def slot(self, _index: int) -> "ScriptedPool":
         """Return a slot; they are all alike."""
         return self
+
+    def close(self) -> None:
+        """Say that nobody needs it any more."""
+        self.closed = True
 
     def ready(self, timeout: float = 0.0) -> bool:  # noqa: ARG002  # as the real one
         """Say that a call could start."""

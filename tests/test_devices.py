@@ -182,3 +182,38 @@ def test_properties_are_shown_with_both_spellings_and_kept_with_one(store: Store
     assert not any("parametres" in gate for gate in kept["gates"])
     assert all(gate["parametres"] == gate["parameters"] for gate in shown["gates"])
     assert devices.properties(store, a_device(store, "simulator").calibration) == {}
+
+
+def test_drift_is_switched_with_reason(store: Store) -> None:
+    """A simulator does not drift; what drifts already goes on; a calibration in between is not thrown away."""
+    device = devices.install(store, snapshots.load("rome"), NOW, NOW, drift=True)
+    a_device(store, "ideal")
+    with pytest.raises(errors.Conflict, match="ideal is a simulator") as caught:
+        store.write(lambda tx: devices.set_drift(tx, "ideal", after(1), drift=True))
+    assert caught.value.code == 3104
+    assert store.write(lambda tx: devices.set_drift(tx, device.name, after(1), drift=True)) == device
+    with pytest.raises(errors.Conflict, match="was calibrated at this moment"):
+        store.write(lambda tx: devices.set_drift(tx, device.name, after(1), drift=False, frozen=("0" * 64, "1" * 64)))
+    frozen = devices.freeze(store, device)
+    assert frozen == (device.calibration, device.calibration)
+    still = store.write(lambda tx: devices.set_drift(tx, device.name, after(1), drift=False, frozen=frozen))
+
+    assert (still.drift, still.due, still.begun, still.calibration) == (False, None, NOW, device.calibration)
+    with pytest.raises(errors.Conflict, match="does not drift: a calibration would find it as it is"):
+        store.write(lambda tx: devices.order_calibration(tx, still, after(2), seeking=False))
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("active", "calibrating"), ("drain", "calibrating"), ("paused", "paused"), ("maintenance", "maintenance")],
+)
+def test_what_is_told_of_a_device_that_is_calibrated(town: Town, state: Any, status: str) -> None:
+    """An operator's word goes before; whatever it is, the device starts nothing."""
+    town.store.write(lambda tx: devices.set_state(tx, "device", state, "by hand"))
+    device = town.store.read(lambda tx: devices.get(tx, "device"))
+    held = town.store.write(lambda tx: devices.claim(tx, device, NOW, progress="1 of 9 gates tuned", closed=True))
+    assert held is not None
+
+    assert (held.status, held.state) == (status, state)
+    assert held.conduct == devices.Conduct(takes=state != "drain", starts=False, offered=False)
+    assert device.id not in town.store.read(devices.runnable)

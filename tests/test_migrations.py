@@ -11,7 +11,7 @@ import alembic.script
 import pytest
 import sqlalchemy as sa
 
-from chandelier import migrations
+from chandelier import devices, migrations
 from chandelier.scheduling import reservations
 from chandelier.store import Store, Transaction, database, open_store
 
@@ -332,3 +332,42 @@ def test_reservations_of_projects_are_kept(empty_database_url: str, tmp_path: Pa
     assert {each.who for each in kept} == {"ann@example.org"}
     assert [(each.mode, each.why) for each in kept] == [("dedicated", None), ("priority", "cancelled")]
     assert moments == [[10, 20], [30, 35]]
+
+
+def test_devices_of_the_seventh_schema_stay_as_they_are(empty_database_url: str, tmp_path: Path) -> None:
+    """They do not drift until they are told to; a job that was given a calibration keeps it."""
+    store = opened(empty_database_url, tmp_path)
+    migrations.upgrade(store, "0007")
+    names = "id, created, user_id, project_id, device_id, kind, state, live_data, address, calibration, claims, deaths"
+    rows = {
+        "users (id, email, name, operator, created)": "('u', 'ann@example.org', 'Ann', FALSE, 1)",
+        "hubs": "('h', 'hub', '', '', 1, 1, NULL)",
+        "groups": "('g', 'group', '', '', 1, 1, NULL, 'h')",
+        "projects": "('p', 'project', '', '', 1, 1, NULL, 'g')",
+        "devices (id, name, position, version, simulator, qubits, max_shots, max_experiments, state, message, pace, "
+        "overhead, created, calibration)": "('d', 'device', 0, '1.0.0', FALSE, 2, 1, 1, 'active', '', 'fast', 2, 1, "
+        "'new')",
+        f"jobs ({names}, program)": "('j', 7, 'u', 'p', 'd', 'runtime', 'QUEUED', FALSE, '', 'old', 1, 0, 'sampler'), "
+        "('k', 8, 'u', 'p', 'd', 'runtime', 'QUEUED', FALSE, '', 'new', 1, 0, 'sampler'), "
+        "('l', 9, 'u', 'p', 'd', 'q-object', 'QUEUED', FALSE, '', 'old', 1, 0, NULL)",
+    }
+
+    def fill(tx: Transaction) -> None:
+        for table, values in rows.items():
+            tx.execute(sa.text(f"INSERT INTO {table} VALUES {values}"))
+
+    store.write(fill)
+    migrations.upgrade(store)
+    device = store.read(lambda tx: devices.get(tx, "device"))
+    pinned = store.read(lambda tx: tx.execute(sa.text("SELECT id, pinned FROM jobs ORDER BY id")).all())
+    store.close()
+
+    assert (device.snapshot, device.calibration, device.drift, device.begun, device.due) == (
+        "new",
+        "new",
+        False,
+        None,
+        None,
+    )
+    assert (device.status, device.progress, device.tuning) == ("active", "", None)
+    assert [(job, bool(told)) for job, told in pinned] == [("j", True), ("k", False), ("l", False)]

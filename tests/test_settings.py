@@ -107,6 +107,7 @@ def test_what_is_wrong_names_its_source(
         ("max_list_limit", "0"),
         ("logins_per_minute", "0"),
         ("log_level", "loud"),
+        ("drift", "yes"),
         ("public_url", "cloud.example.org"),
         ("public_url", "https://cloud.example.org/path"),
     ],

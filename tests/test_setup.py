@@ -144,7 +144,7 @@ def test_a_device_that_cannot_be_added_is_told(
     with pytest.raises(kind):
         setup.add_devices(store, settings, wanted, after(5))
 
-    assert store.read(lambda tx: len(access.available(tx, made.place))) == 6
+    assert store.read(lambda tx: len(access.available(tx, made.place))) == 7
     assert store.read(lambda tx: devices.get(tx, "small")).qubits == 5
     store.close()
 

@@ -415,7 +415,9 @@ def test_a_result_that_comes_after_the_cancellation_is_thrown_away(town: Town, h
     """A child that finishes in the moment in which its job is cancelled changes nothing and leaves nothing."""
 
     def finish_late(task: tasks.Task, call: fakes.ScriptedCall, timeout: float) -> bytes:
-        town.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, task.job_id), NOW))
+        assert isinstance(task, tasks.Run)
+        job_id = task.job_id
+        town.store.write(lambda tx: outcomes.cancel(tx, records.get(tx, job_id), NOW))
         return fakes.finish(task, call, timeout)
 
     hire(ScriptedPool(runs=(finish_late,)))

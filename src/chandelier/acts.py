@@ -22,7 +22,7 @@ from chandelier.tenancy.network import Node, ProjectId, Spot
 from chandelier.tenancy.users import Token, User
 
 #: What may be changed of a device.
-_CONDUCTED: Final = ("state", "message", "pace", "overhead", "max_job_seconds")
+_CONDUCTED: Final = ("state", "message", "pace", "overhead", "max_job_seconds", "drift")
 #: The weight of a share, None for what it was or the node's own; and limits.
 Terms = tuple[int | None, Limits]
 
@@ -173,6 +173,21 @@ def set_pace(tx: Transaction, by: By, name: str, pace: Pace, overhead: float | N
 def set_max_job_seconds(tx: Transaction, by: By, name: str, seconds: float | None) -> Device:
     """Limit how long a job of a device may take; as `devices.set_max_job_seconds`."""
     return _conducted(tx, by, devices.get(tx, name), devices.set_max_job_seconds(tx, name, seconds))
+
+
+def set_drift(tx: Transaction, by: By, name: str, *, drift: bool, frozen: tuple[str, str] | None) -> Device:
+    """Let a device drift or stay as it is; as `devices.set_drift`."""
+    before, after = devices.get(tx, name), devices.set_drift(tx, name, by.now, drift=drift, frozen=frozen)
+    if before.calibrating is not None and after.calibrating is None:
+        accounts.wait_from(tx, after.id, by.now)
+    return _conducted(tx, by, before, after)
+
+
+def order_calibration(tx: Transaction, by: By, device: Device, *, seeking: bool) -> Device:
+    """Let a device be calibrated soon; as `devices.order_calibration`."""
+    after = devices.order_calibration(tx, device, by.now, seeking=seeking)
+    audit.write(tx, by.who, "device.calibrate", None, by.now, after={"device": device.name})
+    return after
 
 
 def _conducted(tx: Transaction, by: By, before: Device, after: Device) -> Device:

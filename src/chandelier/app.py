@@ -3,12 +3,14 @@
 
 import contextlib
 import fcntl
+import functools
 import logging
 import os
 import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +22,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chandelier import errors, experience, front, gateway, migrations, pools, runtime, setup
+from chandelier import errors, experience, front, gateway, migrations, pools, recalibration, runtime, setup
 from chandelier.fairshare import accounts
 from chandelier.fairshare.rules import Rules
+from chandelier.formats import tasks
 from chandelier.jobs import counts
 from chandelier.pools import Pool
 from chandelier.scheduling import ranking
@@ -35,6 +38,8 @@ _log = logging.getLogger(__name__)
 #: Beyond these the server answers 503; status streams count.
 _MOST_CONNECTIONS: Final = 8192
 _SWITCH_SECONDS: Final = 0.0005
+#: How long the calibrator may take to leave what it does.
+_CALIBRATOR_SECONDS: Final = 10.0
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -62,6 +67,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         stack.callback(pool.close)
         worker = _worker(opened, pool, settings)
         app = build(opened, pool, settings, worker)
+        stack.enter_context(_calibrating(opened, settings))
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         _raise_file_limit()
@@ -108,6 +114,22 @@ def _worker(opened: Store, pool: Pool, settings: Settings) -> Worker:
         setup.terms(settings).idle,
     )
     return Worker(opened, pool, ranking.fair, budget, slots=settings.runners + 1, runners=settings.runners)
+
+
+@contextlib.contextmanager
+def _calibrating(opened: Store, settings: Settings) -> Iterator[None]:
+    """Keep the devices calibrated, in a thread of its own."""
+    limits = tasks.Limits(settings.job_memory_bytes, settings.job_seconds)
+    open_pool = functools.partial(pools.open_pool, pools.ENGINE, 1)
+    calibrator = recalibration.Calibrator(opened, limits, lambda: datetime.now(UTC), open_pool)
+    run = functools.partial(calibrator.run, alone=opened.database.embedded)
+    thread = threading.Thread(target=run, name="calibrator", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        calibrator.close()
+        thread.join(_CALIBRATOR_SECONDS)
 
 
 def _policy(numbers: FairShare) -> Rules:

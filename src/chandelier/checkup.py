@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from chandelier import devices, errors, pools, setup
+from chandelier import devices, errors, migrations, pools, setup
 from chandelier.jobs import counts
 from chandelier.settings import Settings
 from chandelier.store import Store
@@ -33,7 +33,8 @@ def examine(settings: Settings) -> list[Finding]:
             return [*findings, Finding("database", False, failure.message)]
         try:
             findings.append(_find("database", lambda: _database(store)))
-            findings.append(_find("devices", lambda: _devices(store)))
+            if findings[-1].good:
+                findings.append(_find("devices", lambda: _devices(store)))
         finally:
             store.close()
     findings.append(_find("workers", _workers))
@@ -73,6 +74,21 @@ def _private(settings: Settings) -> str:
 
 
 def _database(store: Store) -> str:
+    applied, newest = migrations.applied(store), migrations.newest()
+    if applied is None:
+        raise errors.Unavailable("The database is empty. Run chandelier init again.", 1008)
+    if applied < newest:
+        raise errors.Unavailable(
+            f"The schema of the database is that of an older release ({applied}; of this one it is {newest}). "
+            "The next start of the server brings it up to date.",
+            1008,
+        )
+    if applied > newest:
+        raise errors.Unavailable(
+            f"The schema of the database is that of a newer release ({applied}; of this one it is {newest}). "
+            "Install that release.",
+            1008,
+        )
     states = store.read(counts.by_state)
     return f"{store.database.url.get_backend_name()}, {sum(states.values())} jobs have not ended"
 

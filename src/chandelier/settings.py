@@ -101,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         max_filter_jobs: Most jobs that one filtered list may read before it is refused.
         devices: Snapshot for each device to serve, by served name; empty: the default set. As a variable: a JSON
             object.
+        drift: `on` or `off`: devices that are added drift and are calibrated each day, or stay as their snapshots.
         log_level: `debug`, `info`, `warning` or `error`.
         retention: How long things are kept. As a variable: `CHANDELIER_RETENTION_` and the name of the field.
         fairshare: The numbers of the fair-share queue. As a variable: `CHANDELIER_FAIRSHARE_` and the name of the
@@ -128,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_list_limit: int = 100
     max_filter_jobs: int = 20000
     devices: dict[str, str] = {}
+    drift: str = "on"
     log_level: str = "info"
     retention: Retention = Retention()
     fairshare: FairShare = FairShare()
@@ -245,6 +247,7 @@ _WITHIN: Final[Mapping[tuple[str, str], tuple[float, float]]] = {
     ("sessions", "longest_hours"): (0.001, 24 * 366),
     ("sessions", "idle_seconds"): (0, 86400),
 }
+_SWITCH: Final = ("on", "off")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -267,6 +270,8 @@ def _checked(settings: Settings) -> Settings:
         raise errors.Invalid(
             f"The setting log_level is {settings.log_level!r}; it must be one of {', '.join(_LOG_LEVELS)}.", 1001
         )
+    if settings.drift not in _SWITCH:
+        raise errors.Invalid(f"The setting drift is {settings.drift!r}; it must be on or off.", 1001)
     url = urlsplit(settings.public_url)
     if settings.public_url and (url.scheme not in {"http", "https"} or not url.netloc or url.path.strip("/")):
         raise errors.Invalid(

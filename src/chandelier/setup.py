@@ -358,7 +358,8 @@ def add_devices(
                 "Choose another name, or change the table `devices` in chandelier.toml.",
                 1001,
             )
-    added = [_install_device(opened, name, snapshot, now) for name, snapshot in wanted.items()]
+    drift = settings.drift == "on"
+    added = [_install_device(opened, name, snapshot, now, drift=drift) for name, snapshot in wanted.items()]
 
     def work(tx: Transaction) -> None:
         place = network.ensure_default(tx, now)
@@ -380,10 +381,10 @@ def _install_devices(opened: Store, settings: Settings, now: datetime) -> None:
     for document in simulators.documents():
         devices.install(opened, document, now, now)
     for name, snapshot in _served(settings).items():
-        _install_device(opened, name, snapshot, now)
+        _install_device(opened, name, snapshot, now, drift=settings.drift == "on")
 
 
-def _install_device(opened: Store, name: str, snapshot: str, now: datetime) -> Device:
+def _install_device(opened: Store, name: str, snapshot: str, now: datetime, *, drift: bool) -> Device:
     if not _DEVICE_NAME.fullmatch(name):
         raise errors.Invalid(
             f"{name!r} cannot be the name of a device: use letters, digits, `_`, `-` and `.`, at most 64.", 1001
@@ -392,7 +393,7 @@ def _install_device(opened: Store, name: str, snapshot: str, now: datetime) -> D
         raise errors.Invalid(f"{name} is a simulator. Choose another name for the device.", 1001)
     document = snapshots.load(snapshot, name)
     taken = datetime.fromisoformat((document.properties or {})["last_update_date"])
-    return devices.install(opened, document, taken.astimezone(UTC), now)
+    return devices.install(opened, document, taken.astimezone(UTC), now, drift=drift)
 
 
 def _make_operator(opened: Store, settings: Settings, email: str, now: datetime) -> Made:

@@ -120,15 +120,15 @@ def test_a_dry_grant_tells_every_place_that_changes(busy: Shell, store: Store) -
 def test_limits_that_do_not_count_are_told(shell: Shell) -> None:
     """Set below more than above is allowed, but then the least counts; or more than the device can do."""
     shell.tree()
-    shell.text("grant", "set", "lab/students/qc1", "manila", "--above", "--max-shots", "9000")
+    shell.text("grant", "set", "lab/students/qc1", "lima", "--above", "--max-shots", "9000")
     note = "Note: lab/students/qc1 has max-shots 9000, but lab allows 4096: that counts\n"
 
-    assert note in shell.text("grant", "set", "lab", "manila", "--max-shots", "4096")
-    assert note in shell.text("grant", "set", "lab/students/qc1", "manila", "--max-running", "2")
-    assert "Note" not in shell.text("grant", "set", "lab/students/qc1", "manila", "--max-shots", "4000")
-    text = shell.text("grant", "set", "lab", "manila", "--max-experiments", "1000", "--open-pulse", "on")
-    assert "Note: lab has max-experiments 1000, but manila itself does" in text
-    assert "Note: lab has open-pulse yes, but manila itself does no: that counts" in text
+    assert note in shell.text("grant", "set", "lab", "lima", "--max-shots", "4096")
+    assert note in shell.text("grant", "set", "lab/students/qc1", "lima", "--max-running", "2")
+    assert "Note" not in shell.text("grant", "set", "lab/students/qc1", "lima", "--max-shots", "4000")
+    text = shell.text("grant", "set", "lab", "lima", "--max-experiments", "1000", "--open-pulse", "on")
+    assert "Note: lab has max-experiments 1000, but lima itself does" in text
+    assert "Note: lab has open-pulse yes, but lima itself does no: that counts" in text
 
 
 def test_what_a_project_may_finally_do_is_listed(shell: Shell) -> None:

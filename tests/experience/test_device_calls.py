@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices: lists, properties, defaults, queue states, job limits and reservations."""
 
+import functools
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import desk as desks
@@ -14,8 +15,9 @@ import factories
 from chandelier import devices
 from chandelier.devices import Device
 from chandelier.formats import device as documents
-from chandelier.formats import snapshots
+from chandelier.formats import drift, snapshots
 from chandelier.jobs.lifecycle import State
+from chandelier.store import Store, Transaction
 from chandelier.tenancy import grants
 
 LISTS = ("/devices/v/1", "/Backends/v/1", f"{PROJECT}/devices/v/1", f"{PROJECT}/backends/v/1")
@@ -155,7 +157,7 @@ def test_a_device_has_several_names(desk: Desk, manila: Device, scope: str, noun
     path = f"{scope}/{noun}/{manila.name}"
 
     assert desk.get(f"{path}/properties?version=1") == desk.get("/devices/ibmq_manila/properties")
-    assert desk.get(f"{path}/defaults") == {}
+    assert desk.get(f"{path}/defaults") == desk.get("/devices/ibmq_manila/defaults")
     assert desk.get(f"{path}/jobsLimit") == {"maximumJobs": 1000, "runningJobs": 0}
     assert desk.get(f"{path}/queue/status", None)["state"] is True
     assert desk.get(f"{path}/calibration") == desk.get("/devices/ibmq_manila/calibration")
@@ -336,3 +338,50 @@ def test_a_job_keeps_the_properties_that_it_ran_with(desk: Desk) -> None:
     assert desk.get(f"/Jobs/{first}/properties")["last_update_date"] == documents.utc(dates[0])
     assert desk.get(f"{PROJECT}/Jobs/{job}/properties")["last_update_date"] == documents.utc(dates[1])
     assert desk.get(f"/Jobs/{desk.brought(State.QUEUED)}/properties") == {}
+
+
+def test_a_device_that_is_calibrated_says_how_far_that_is(desk: Desk) -> None:
+    """It is not offered, starts nothing, and takes jobs; a search in the background changes nothing of that."""
+    device = desk.town.device
+    claim = functools.partial(devices.claim, device=device, now=desks.now(), progress="3 of 9 gates tuned")
+    held = desk.store.write(lambda tx: claim(tx, closed=True))
+    assert held is not None
+    desk.inline()
+    queue = desk.get("/devices/device/queue/status", None)
+
+    assert (queue["state"], queue["status"]) == (False, "calibrating: 3 of 9 gates tuned")
+    assert (queue["message"], queue["lengthQueue"]) == ("3 of 9 gates tuned", 1)
+    assert [entry["status"] for entry in desk.get("/Backends")] == ["off"]
+    desk.store.write(lambda tx: devices.release(tx, held))
+    assert desk.store.write(lambda tx: claim(tx, closed=False)) is not None
+    queue = desk.get("/devices/device/queue/status", None)
+    assert (queue["state"], queue["status"], queue["message"]) == (True, "active", "")
+
+
+def test_properties_before_a_date_are_those_of_that_calibration(desk: Desk, manila: Device) -> None:
+    """Of a device that drifts; without a date it is the newest. A job has those with which it ran."""
+    begun = datetime(2026, 3, 14, 12, tzinfo=UTC)
+    snapshot = devices.document(desk.store, manila.calibration)
+    days = [begun + timedelta(days=day) for day in (1, 2)]
+    for moment in days:
+        held = desk.store.write(functools.partial(calibrated_at, store=desk.store, snapshot=snapshot, moment=moment))
+        assert held is not None
+
+    def before(moment: datetime) -> Any:
+        wanted = {"where": {"last_update_date": {"lt": moment.isoformat()}}}
+        found = desk.get("/devices/ibmq_manila/properties", params={"filter": json.dumps(wanted)})
+        return found.get("last_update_date")
+
+    assert before(days[1] + timedelta(seconds=1)) == "2026-03-16T12:00:00Z"
+    assert before(days[1]) == "2026-03-15T12:00:00Z"
+    assert before(days[0]) == "2024-05-27T18:27:23Z"
+    assert desk.get("/devices/ibmq_manila/properties")["last_update_date"] == "2026-03-16T12:00:00Z"
+
+
+def calibrated_at(tx: Transaction, store: Store, snapshot: documents.DeviceDocument, moment: datetime) -> Device | None:
+    """Give the device what its calibration finds at a moment."""
+    device = devices.get(tx, "ibmq_manila")
+    held = devices.claim(tx, device, moment, progress="", closed=True)
+    assert held is not None
+    found = drift.at(snapshot, "ibmq_manila", moment.replace(day=14), moment)
+    return devices.calibrated(tx, held, devices.keep(store, found), moment, moment)

@@ -105,6 +105,22 @@ def test_configurations_of_real_devices_hold_nothing_that_is_refused(name: str) 
     assert {gate["name"] for gate in document["gates"]} <= documents.KNOWN_GATES | {"measure", "reset", "delay"}
 
 
+def test_pulse_defaults_are_there_for_clients_that_ask(window: Window) -> None:
+    """Those until version 0.40 do; a device without pulses has none, nor has a project that may not use them."""
+    made = {name: snapshots.load(name, f"ibmq_{name}") for name in ("armonk", "essex")}
+    for document in made.values():
+        granted(window, devices.install(window.store, document, factories.NOW, now()))
+
+    assert window.get("/backends/ibmq_armonk/defaults") == made["armonk"].defaults
+    assert window.get("/backends/ibmq_essex/defaults") == {}
+    assert window.get("/backends/ibmq_armonk/configuration")["open_pulse"] is True
+    armonk = window.store.read(lambda tx: devices.get(tx, "ibmq_armonk"))
+    spot = window.town.home.spot
+    window.store.write(lambda tx: grants.grant(tx, spot, armonk, 1, Limits(open_pulse=False), now()))
+    assert window.get("/backends/ibmq_armonk/defaults") == {}
+    assert window.get("/backends/ibmq_armonk/configuration")["open_pulse"] is False
+
+
 def granted(window: Window, added: devices.Device) -> None:
     """Give the default project a device."""
     window.store.write(lambda tx: grants.allow(tx, window.town.home, [added.id], now()))
@@ -206,3 +222,13 @@ def test_a_time_is_read_in_every_form() -> None:
     """With an offset or without, which is UTC."""
     assert backends.moment("x", "2026-03-14T16:09:26.000001+01:00") == factories.NOW
     assert backends.moment("x", "2026-03-14T15:09:26") == factories.NOW
+
+
+def test_a_device_that_is_calibrated_is_not_online(window: Window) -> None:
+    """And says how far that is."""
+    device = window.town.device
+    window.store.write(lambda tx: devices.claim(tx, device, factories.NOW, progress="3 of 9 gates tuned", closed=True))
+    told = window.get("/backends/device/status")
+
+    assert window.get("/backends")["devices"][1]["status"] == {"name": "calibrating", "reason": "3 of 9 gates tuned"}
+    assert (told["state"], told["status"], told["message"]) == (False, "calibrating", "3 of 9 gates tuned")

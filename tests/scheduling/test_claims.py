@@ -19,7 +19,7 @@ from chandelier.jobs.records import Job
 from chandelier.scheduling import claims, ranking
 from chandelier.scheduling.claims import LEASE, MAX_CLAIMS, MAX_DEATHS, Claim, LeaseLost
 from chandelier.store import Store, Transaction, database
-from factories import ACCEPTED, NOW, Town, a_job, after, queued, reload, states, submitted
+from factories import ACCEPTED, NOW, Town, a_device_document, a_job, after, queued, reload, states, submitted
 
 GOOD = tasks.Finished(success=True, code=0, message="", seconds=1.5, bytes=10, experiments=1)
 PATIENCE = 30.0
@@ -463,3 +463,17 @@ def test_a_look_of_one_who_claims_locks_nothing(postgres_town: Town) -> None:
 
     assert more
     assert {taken(claim).job.id, two.job.id} == {job.id for job in jobs}
+
+
+@pytest.mark.parametrize("stage", ["validate", "run"])
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_job_has_the_calibration_of_the_moment_in_which_it_starts(town: Town, stage: str, pinned: bool) -> None:
+    """Its device was calibrated since it was submitted; unless its submitter chose one, it gets the new one."""
+    job = (submitted if stage == "validate" else queued)(town)
+    town.store.write(lambda tx: records.note(tx, job.id, pinned=pinned))
+    newer = devices.install(town.store, a_device_document("device", n_qubits=3), after(1), after(1))
+    claim = taken((check if stage == "validate" else run)(town.store, after(2)))
+
+    assert newer.calibration != job.calibration
+    assert claim.job.calibration == (job.calibration if pinned else newer.calibration)
+    assert reload(town.store, job).calibration == claim.job.calibration

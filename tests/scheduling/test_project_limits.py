@@ -13,7 +13,7 @@ from chandelier.tenancy.network import Spot
 from factories import NOW, SUMMARY, Town, a_job, after, queued
 
 
-def limit(town: Town, spot: Spot, **most: int) -> None:
+def limit(town: Town, spot: Spot, **most: int | bool) -> None:
     """Limit what a node may do with the device."""
     town.store.write(lambda tx: grants.grant(tx, spot, town.device, 1, Limits(**most), NOW))  # type: ignore[arg-type]
 
@@ -52,7 +52,7 @@ def test_a_limit_stays_when_the_device_is_taken_away(town: Town) -> None:
     assert isinstance(refusal(town, job, shots=51), tasks.Refused)
 
 
-def refusal(town: Town, job: Job, **more: int) -> tasks.Refused | None:
+def refusal(town: Town, job: Job, **more: int | str) -> tasks.Refused | None:
     """Check a job of some size."""
     summary = tasks.Summary(**{name: getattr(SUMMARY, name) for name in SUMMARY.__struct_fields__} | more)
 
@@ -72,3 +72,28 @@ def test_sizes_are_limited(town: Town) -> None:
         refused = refusal(town, job, **more)
         assert refused is not None
         assert (refused.code, "ibm-q/open/main" in refused.message) == (code, True)
+
+
+def test_pulses_are_allowed_or_not(town: Town) -> None:
+    """Also those inside a circuit; circuits without any run as before."""
+    limit(town, town.home.spot, open_pulse=False)
+    job = queued(town)
+
+    assert refusal(town, job) is None
+    for more in ({"kind": "PULSE", "pulsed": 2, "channels": 3}, {"pulsed": 1}):
+        refused = refusal(town, job, **more)
+        assert refused is not None
+        assert (refused.code, "ibm-q/open/main" in refused.message) == (8011, True)
+
+
+def test_pulses_are_limited_in_qubits_and_channels(town: Town) -> None:
+    """Up to the limit and no further; the message says what is too much. Circuits may act on any number of qubits."""
+    limit(town, town.home.spot, pulse_qubits=2, pulse_channels=3)
+    job = queued(town)
+
+    assert refusal(town, job, pulsed=2, channels=3) is None
+    assert refusal(town, job, qubits=5) is None
+    for word, more in (("3 qubits", {"pulsed": 3}), ("4 channels", {"pulsed": 1, "channels": 4})):
+        refused = refusal(town, job, **more)
+        assert refused is not None
+        assert (refused.code, word in refused.message) == (8015, True)

@@ -115,8 +115,8 @@ def _queue(tx: "Transaction", device: "Device", seen: "Forecast") -> dict[str, A
     quality = seen.qualities.get(device.id)
     return {
         "device": device.name,
-        "state": device.state,
-        "message": device.message,
+        "state": device.status,
+        "message": device.remark,
         "waiting": sum(row["waiting"] for row in rows),
         "running": [
             {"job": each.id, "path": network.get(tx, each.project_id).path, "started": output.time(each.started)}

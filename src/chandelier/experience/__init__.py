@@ -236,7 +236,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     *_device("calibration", devices.calibration, "Get errors for clients before 2019.", shapes.Something),
     *_device("parameters", devices.parameters, "Get times and frequencies for clients before 2019.", shapes.Something),
-    *_device("defaults", devices.defaults, "Get pulse defaults (none yet).", shapes.Object),
+    *_device("defaults", devices.defaults, "Get pulse defaults.", shapes.Object),
     *_device("jobsLimit", devices.jobs_limit, "Get how many jobs the caller may have and has.", deviceshapes.JobsLimit),
     *_device("", devices.get, "Get a device's configuration.", deviceshapes.Configuration),
     Route(

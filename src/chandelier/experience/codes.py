@@ -155,7 +155,7 @@ def meant(name: str, choice: Sequence[Device]) -> Device:
     if machine is not None:
         alike = _LIKENESS[machine]
         # Of several that are alike one that starts jobs is better than one that is paused.
-        best = max(choice, key=lambda device: (*alike(device), device.state == "active"), default=None)
+        best = max(choice, key=lambda device: (*alike(device), device.status == "active"), default=None)
         if best is not None and alike(best)[0]:
             return best
     raise errors.NotFound(f"You have no device {name!r}. List the devices to see their names.", 3100)

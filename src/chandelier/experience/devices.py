@@ -40,7 +40,7 @@ def list_entries(call: Call) -> Json:
     """Return the project's devices in the older form, which has all of the newer. Source: protocol 4.1."""
     place = _listed_place(call)
     entries = access.available(call.tx, place)
-    return Json([_narrowed(devices.entry(call.store, one.device), one.limits) | _pulses(one.limits) for one in entries])
+    return Json([_pulses(_narrowed(devices.entry(call.store, one.device), one.limits), one.limits) for one in entries])
 
 
 def _listed_place(call: Call) -> Place:
@@ -90,9 +90,11 @@ def parameters(call: Call) -> Json:
 
 
 def defaults(call: Call) -> Json:
-    """Return a device's pulse defaults: `{}`, for no device takes pulses yet. Source: protocol 11."""
-    _device(call)
-    return Json({})
+    """Return a device's pulse defaults; `{}` for one without pulses, or if the project may use none. Protocol 11."""
+    granted = _granted(call)
+    if granted.limits.open_pulse is False:
+        return Json({})
+    return Json(devices.document(call.store, granted.device.calibration).defaults or {})
 
 
 def queue_status(call: Call) -> Json:
@@ -145,12 +147,15 @@ def _narrowed(configuration: dict[str, Any], limits: Limits) -> dict[str, Any]:
     return configuration | least | ({"open_pulse": False} if limits.open_pulse is False else {})
 
 
-def _pulses(limits: Limits) -> dict[str, int]:
-    """Return how much pulses may use: nothing unless it was set, for no device takes pulses yet.
+def _pulses(entry: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """Add how much pulses may use: what was set, else all drive and control channels, and all qubits.
 
     Source: seed 001, `GET …/Projects/{project}/devices`.
     """
-    return {"pulse_num_channels": limits.pulse_channels or 0, "pulse_num_qubits": limits.pulse_qubits or 0}
+    qubits = entry["n_qubits"] if entry["open_pulse"] else 0
+    channels = qubits + entry.get("n_uchannels", 0) if qubits else 0
+    most = {"pulse_num_channels": (channels, limits.pulse_channels), "pulse_num_qubits": (qubits, limits.pulse_qubits)}
+    return entry | {key: there if allowed is None else allowed for key, (there, allowed) in most.items()}
 
 
 def _before(text: str | None) -> datetime | None:

@@ -258,11 +258,11 @@ def queue_status(device: Device, length: int) -> Document:
 
     Clients show `status` only, so it has the message too; one that is active says just that, for they compare it.
     """
-    active = device.state == "active"
+    state, message = device.status, device.remark
     return {
         "state": device.conduct.offered,
-        "status": device.state if active or not device.message else f"{device.state}: {device.message}",
-        "message": device.message,
+        "status": state if state == "active" or not message else f"{state}: {message}",
+        "message": message,
         "lengthQueue": length,
         "backend_version": device.version,
         "busy": length > 0,

@@ -355,6 +355,7 @@ def submit_params(
         "session_id": order.session_id,
         "most_seconds": order.most_seconds,
         "private": order.private,
+        "pinned": order.calibration is not None,
     }
     calibrated = msgspec.structs.replace(device, calibration=order.calibration or device.calibration)
 

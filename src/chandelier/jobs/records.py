@@ -62,6 +62,7 @@ class Job(msgspec.Struct, frozen=True):
         session_id: The session in which it was submitted.
         most_seconds: For how long it may occupy its device at most, as its submitter says, s.
         private: Its parameters are shown to nobody, its result to nobody but its submitter and operators.
+        pinned: Its submitter chose the calibration; else it is the one of the moment in which it starts.
     """
 
     id: JobId
@@ -100,6 +101,7 @@ class Job(msgspec.Struct, frozen=True):
     session_id: str | None
     most_seconds: float | None
     private: bool
+    pinned: bool
     tags: tuple[str, ...] = ()
 
 
@@ -235,6 +237,7 @@ def create(
         "claims": 0,
         "deaths": 0,
         "private": False,
+        "pinned": False,
         "tags": tuple(dict.fromkeys(draft.tags)),
     }
     job = _insert(tx, Job(**values | facts))

@@ -57,6 +57,7 @@ jobs: Final = sa.Table(
     sa.Column("session_id", sa.String(24)),
     sa.Column("most_seconds", sa.Float),
     sa.Column("private", sa.Boolean, nullable=False),
+    sa.Column("pinned", sa.Boolean, nullable=False),
     sa.Index("ix_jobs_state_created_id", "state", "created", "id"),
     sa.Index("ix_jobs_device_id_state_created_id", "device_id", "state", "created", "id"),
     # Lists are read from these; without deleted jobs, so that no list has to read past them. Clients page through a

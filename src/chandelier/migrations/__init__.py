@@ -16,7 +16,7 @@ from chandelier.tenancy import allowances, audit, grants, members, usage
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["configuration", "metadata", "newest", "upgrade"]
+__all__ = ["applied", "configuration", "metadata", "newest", "upgrade"]
 
 metadata = database.metadata
 OWNERS = (
@@ -42,7 +42,7 @@ _LOCK: Final = 7_311_846_022
 
 def upgrade(store: Store, revision: str = "head") -> None:
     """Apply what is missing up to a revision; does nothing to a database that is up to date."""
-    if revision == "head" and _is_current(store):
+    if revision == "head" and applied(store) == newest():
         return
     # Imported here, because nobody who has nothing to migrate should wait for it.
     import alembic.command
@@ -63,14 +63,13 @@ def newest() -> str:
     return max(file.name.partition("_")[0] for file in (Path(__file__).parent / "versions").glob("[0-9]*_*.py"))
 
 
-def _is_current(store: Store) -> bool:
-    """Whether the newest revision was applied, found out without Alembic, which takes long to load."""
+def applied(store: Store) -> str | None:
+    """Return the revision of a database, found out without Alembic, which takes long to load; None without a schema."""
 
-    def look(tx: Transaction) -> bool:
+    def look(tx: Transaction) -> str | None:
         if not sa.inspect(tx.connection).has_table("alembic_version"):
-            return False
-        applied = tx.connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()
-        return list(applied) == [newest()]
+            return None
+        return tx.connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
     return store.read(look)
 

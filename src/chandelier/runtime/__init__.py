@@ -95,7 +95,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _device("configuration", backends.configuration, "Get a device's configuration.", shapes.ConfigurationQuery),
     _device("properties", backends.properties, "Get a device's calibration data.", shapes.PropertiesQuery),
     _device("status", backends.status, "Say whether a device works and how many jobs wait."),
-    _device("defaults", backends.defaults, "Get pulse defaults (none)."),
+    _device("defaults", backends.defaults, "Get pulse defaults."),
     Route(
         "POST",
         "/jobs",

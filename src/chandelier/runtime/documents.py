@@ -58,8 +58,8 @@ def date(moment: datetime) -> str:
 
 def listed(device: Device, length: int) -> Document:
     """Return a device as it stands in the list; clients choose the least busy of those that are `online`."""
-    name = "online" if device.state == "active" else device.state
-    status = {"name": name} | ({"reason": device.message} if device.message else {})
+    name = "online" if device.status == "active" else device.status
+    status = {"name": name} | ({"reason": device.remark} if device.remark else {})
     return {
         "name": device.name,
         "status": status,
@@ -73,8 +73,8 @@ def status(device: Device, length: int) -> Document:
     """Return whether a device is operational and how many wait; clients warn of one whose status is not `active`."""
     return {
         "state": device.conduct.offered,
-        "status": device.state,
-        "message": device.message,
+        "status": device.status,
+        "message": device.remark,
         "length_queue": length,
         "backend_version": device.version,
     }
@@ -97,6 +97,7 @@ def configuration(known: Mapping[str, Any], limits: Limits) -> Document:
         "gates": described + [_described(new, old, described) for new, old in others.items()],
         "supported_instructions": list(dict.fromkeys((*basis, *_besides(known), *(CONTROL_FLOW if dynamic else ())))),
         "supported_features": ["qobj", *(_DYNAMIC if dynamic else ())],
+        "open_pulse": bool(known["open_pulse"]) and limits.open_pulse is not False,
         "max_shots": _least(known["max_shots"], limits.max_shots),
         "max_experiments": _least(known["max_experiments"], limits.max_experiments),
     }

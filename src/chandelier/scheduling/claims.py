@@ -104,6 +104,7 @@ def claim_validation(
         if job_id is not None and (claim := _take(tx, job_id, holder, now)) is not None:
             _end_turn(tx, user_id, now)
             fast = devices.get_by_id(tx, claim.job.device_id).pace == "fast"
+            claim = msgspec.structs.replace(claim, job=_calibrated(tx, claim.job))
             return msgspec.structs.replace(claim, at_once=fast and not standing.is_waiting(tx))
     return None
 
@@ -242,13 +243,22 @@ def _take(tx: Transaction, job_id: JobId, holder: str, now: datetime) -> Claim |
 
 def _begin(tx: Transaction, claim: Claim, following: Next, now: datetime) -> Claim:
     """Begin to run a job under its lease: one that runs without would never be missed."""
-    job = claim.job
+    job = _calibrated(tx, claim.job)
     occupies = None if following.pace == "fast" else _occupies(tx, job)
     mode = "dedicated" if following.dedicated else None
     turn = following.turn
     records.advance(tx, job.id, (State.RUNNING,), now, turn=turn, started=now, occupies=occupies, run_mode=mode)
     running = msgspec.structs.replace(job, state=State.RUNNING, started=now, occupies=occupies)
     return msgspec.structs.replace(claim, job=running, at_once=False)
+
+
+def _calibrated(tx: Transaction, job: Job) -> Job:
+    """Let a job have the calibration that its device has now, unless its submitter chose one."""
+    digest = devices.present_calibration(tx, job.device_id)
+    if job.pinned or digest == job.calibration:
+        return job
+    records.note(tx, job.id, calibration=digest)
+    return msgspec.structs.replace(job, calibration=digest)
 
 
 def _occupies(tx: Transaction, job: Job) -> float | None:

@@ -14,6 +14,7 @@ from chandelier.jobs.records import Job
 from chandelier.store import Transaction
 from chandelier.tenancy import allowances, grants, network
 from chandelier.tenancy.allowances import Allowance, Standing
+from chandelier.tenancy.grants import Limits
 from chandelier.tenancy.network import Level, ProjectId
 
 
@@ -30,11 +31,30 @@ def beyond(tx: Transaction, job: Job, summary: tasks.Summary, estimate: float = 
     if limits.max_shots is not None and summary.shots > limits.max_shots:
         text = f"The program asks for {summary.shots} shots; {_path(tx, job)} may ask for {limits.max_shots}"
         return tasks.Refused(8006, f"{text} on this device.")
+    if refused := _beyond_pulses(tx, job, summary, limits):
+        return refused
     device = devices.get_by_id(tx, job.device_id)
     if device.max_job_seconds is not None and estimate > device.max_job_seconds:
         text = f"The job is expected to take {estimate:.3g} s; on {device.name} a job may take"
         return tasks.Refused(8009, f"{text} {device.max_job_seconds:g} s. {_advice(device, device.max_job_seconds)}")
     return _beyond_pace(device, summary)
+
+
+def _beyond_pulses(tx: Transaction, job: Job, summary: tasks.Summary, limits: Limits) -> tasks.Refused | None:
+    """Return why a project may not use the pulses of a program, or None; circuits that bring none are not concerned."""
+    if not summary.pulsed:
+        return None
+    if limits.open_pulse is False:
+        return tasks.Refused(8011, f"{_path(tx, job)} may not use pulses on this device.")
+    for what, used, most in (
+        ("act on", summary.pulsed, limits.pulse_qubits),
+        ("use", summary.channels, limits.pulse_channels),
+    ):
+        if most is not None and used > most:
+            kind = "qubits" if what == "act on" else "channels"
+            text = f"The pulses of an experiment {what} {used} {kind}; {_path(tx, job)} may {what} {most}"
+            return tasks.Refused(8015, f"{text} on this device.")
+    return None
 
 
 def _advice(device: Device, most: float) -> str:

@@ -15,7 +15,8 @@ from typing import Final, Literal
 from chandelier import errors
 
 #: `converted` is the Qobj that a job's texts were made into, a picture the drawing of one; both are named by the job.
-Kind = Literal["programs", "converted", "results", "devices", "pictures"]
+#: `tunings` are the pulses of devices.
+Kind = Literal["programs", "converted", "results", "devices", "tunings", "pictures"]
 Method = Literal["GET", "PUT"]
 
 _NAME: Final = re.compile(r"[0-9a-f]{8,64}")
@@ -24,6 +25,7 @@ _SUFFIXES: Final[Mapping[Kind, str]] = {
     "converted": ".json",
     "results": ".json",
     "devices": ".json",
+    "tunings": ".json",
     "pictures": ".png",
 }
 
