@@ -134,7 +134,7 @@ def test_a_statevector_beyond_the_memory_is_a_job_error(api: Api) -> None:
 
 def test_pulses_are_refused(api: Api) -> None:
     """A device without pulses says so."""
-    assert fails(api, programs.device_bell() | {"type": "PULSE"})["code"] == 8011
+    assert fails(api, programs.device_bell() | {"type": "PULSE"}, "ibmq_essex")["code"] == 8011
 
 
 def test_the_result_of_a_failed_job_is_not_found(api: Api) -> None:

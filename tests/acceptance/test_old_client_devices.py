@@ -8,7 +8,10 @@ import pytest
 
 pytestmark = pytest.mark.acceptance
 
-SIMULATORS = ("ibmq_qasm_simulator", "simulator_statevector", "simulator_mps", "simulator_stabilizer")
+SIMULATORS = (
+    *("ibmq_qasm_simulator", "simulator_statevector", "simulator_mps", "simulator_stabilizer", "simulator_pulse"),
+)
+WITH_PULSES = {"ibmq_armonk", "ibmq_manila", "ibm_lagos", "ibm_hanoi", "simulator_pulse"}
 DEVICES = {
     "ibmq_armonk": 1,
     "ibmq_essex": 5,
@@ -55,9 +58,11 @@ def test_basis_gates_are_of_their_year(seen: dict[str, Any]) -> None:
     assert {"h", "ccx", "unitary"} <= set(seen["devices"]["ibmq_qasm_simulator"]["basis_gates"])
 
 
-def test_nothing_claims_to_take_pulses(seen: dict[str, Any]) -> None:
-    """`open_pulse` is false until pulses work, and the descriptions say what the devices are."""
-    assert not any(device["open_pulse"] for device in seen["devices"].values())
+def test_devices_with_pulses_have_defaults(seen: dict[str, Any]) -> None:
+    """`open_pulse` is true for those, `defaults()` of the others is None, and the descriptions say what they are."""
+    assert {name for name, device in seen["devices"].items() if device["open_pulse"]} == WITH_PULSES
+    for name, device in seen["devices"].items():
+        assert device["defaults"] == ("PulseDefaults" if name in WITH_PULSES else "NoneType")
     for name in DEVICES:
         assert "Simulated from a public calibration snapshot" in seen["devices"][name]["description"]
 

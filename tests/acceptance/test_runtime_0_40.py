@@ -42,6 +42,13 @@ def test_a_device_describes_itself(seen: dict[str, Any]) -> None:
     assert 0 < seen["readout"] < 0.2
 
 
+def test_pulses_can_be_looked_at(seen: dict[str, Any]) -> None:
+    """This client still reads defaults: their frequencies are those of the properties."""
+    taken, frequency, calibrated = seen["pulses"]
+    assert taken
+    assert frequency == pytest.approx(calibrated, rel=1e-12)
+
+
 def test_primitives_run(seen: dict[str, Any]) -> None:
     """A sampler on a simulator and on a device, and an estimator with its error bar."""
     assert set(seen["ideal"]) == {"00", "11"}

@@ -34,6 +34,7 @@ SIMULATORS: Final = {
     "simulator_mps",
     "simulator_extended_stabilizer",
     "simulator_stabilizer",
+    "simulator_pulse",
 }
 CRN: Final = "crn:v1:bluemix:public:quantum-computing:us-east:a/chandelier:ibm-q/open/main::"
 JOBS: Final = 23

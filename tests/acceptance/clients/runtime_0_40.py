@@ -55,6 +55,11 @@ report(
     least_busy=service.least_busy(operational=True, simulator=False, min_num_qubits=100).name,
     readout=manila.properties().readout_error(0),
     qubits=manila.num_qubits,
+    pulses=[
+        manila.configuration().open_pulse,
+        manila.defaults().qubit_freq_est[0],
+        manila.properties().frequency(0),
+    ],
     status=[manila.status().operational, manila.status().status_msg],
     ideal=counted(ideal),
     sampled=counted(sampled),
