@@ -298,6 +298,7 @@ def _devices(served: Mapping[str, str]) -> str:
         "Shots",
         "Experiments",
         "Readout error",
+        "Pulses",
     )
     return table(heads, (_device(name, snapshot) for name, snapshot in served.items()))
 
@@ -316,6 +317,7 @@ def _device(name: str, snapshot: str) -> Sequence[object]:
         configuration["max_shots"],
         configuration["max_experiments"],
         _readout(properties),
+        "yes" if configuration["open_pulse"] else "no",
     )
 
 
