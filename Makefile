@@ -44,6 +44,7 @@ fuzz: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/submit_to_result.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/pulses.py
 	$(BIN)/python benchmarks/primitives.py
 	$(BIN)/python benchmarks/todays_client.py
 	$(BIN)/python benchmarks/workers.py

@@ -202,7 +202,7 @@ def serving(
         prepare: Called with the folder before the server is started.
         environment: Settings besides the defaults.
     """
-    variables = dict(os.environ) | dict(environment or {})  # noqa: TID251  # handed on to the server as it is
+    variables = dict(os.environ) | {"CHANDELIER_DRIFT": "off"} | dict(environment or {})  # noqa: TID251  # handed on to the server as it is
     with tempfile.TemporaryDirectory(prefix="chandelier-bench-") as folder:
         base = [sys.executable, "-m", "chandelier"]
         made = subprocess.run(

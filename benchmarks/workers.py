@@ -68,7 +68,7 @@ def environment(workers: int) -> dict[str, str]:
     """Return what a server is started with: compiled modules are kept, as an installer keeps them."""
     variables = dict(os.environ)  # noqa: TID251  # handed on to the server as it is
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
-    return variables | {"CHANDELIER_WORKERS": str(workers)}
+    return variables | {"CHANDELIER_WORKERS": str(workers), "CHANDELIER_DRIFT": "off"}
 
 
 @contextlib.contextmanager
