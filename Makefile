@@ -19,9 +19,10 @@ EXAMPLES ?= 100
 run: $(VENV)/.run
 	@$(BIN)/chandelier demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
 
-# Acceptance tests run by themselves: each starts servers and clients that want both cores.
+# Acceptance tests run by themselves: each starts servers and clients that want both cores. The others are two already,
+# and their matrices are small: threads of the linear algebra would only wait for each other.
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/acceptance
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/acceptance
 	$(BIN)/python -m pytest tests/acceptance
 
 check: $(VENV)/.dev
