@@ -8,7 +8,7 @@ meant to be right within a factor of three; the limits of the operating system s
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from chandelier import errors
 from chandelier.engines import frontier, methods, profiles, programs
@@ -179,6 +179,40 @@ def too_large(size: float, limits: tasks.Limits) -> errors.ProgramRefused:
         "Ask for fewer shots with `memory`, or split the job.",
         8025,
     )
+
+
+class Priced(Protocol):
+    """An experiment whose cost is predicted, whatever it is made of."""
+
+    @property
+    def plan(self) -> Plan:
+        """What it takes by itself."""
+
+    @property
+    def result_bytes(self) -> float:
+        """The least that its entry in the result takes."""
+
+
+def check_together(priced: Sequence[Priced], limits: tasks.Limits, told: str, instead: str) -> None:
+    """Make sure that experiments that fit one by one fit together.
+
+    Args:
+        priced: All of a program.
+        limits: What the job may use.
+        told: What takes the time, to begin a sentence with.
+        instead: What to do, without its full stop.
+
+    Raises:
+        errors.ProgramRefused: Code 8009 or 8025, with the prediction.
+    """
+    seconds = sum(one.plan.seconds for one in priced)
+    if seconds > limits.cpu_seconds:
+        raise errors.ProgramRefused(
+            f"{told} takes about {seconds:.3g} s; a job may run for {limits.cpu_seconds:.3g} s. {instead}.", 8009
+        )
+    left = sum(one.result_bytes for one in priced)
+    if left > limits.result_bytes:
+        raise too_large(left, limits)
 
 
 def device_seconds(experiment: programs.Opened, duration: float, target: targets.Target) -> float:

@@ -54,16 +54,8 @@ def find(program: programs.Program, target: targets.Target, limits: tasks.Limits
         errors.ProgramRefused: Code 8008, 8009 or 8025: an experiment, or all together, would cost too much.
     """
     routes = [_find(experiment, target, limits) for experiment in program.experiments]
-    seconds = sum(route.plan.seconds for route in routes)
-    if seconds > limits.cpu_seconds:
-        raise errors.ProgramRefused(
-            f"Simulating all {len(routes)} experiments takes about {seconds:.3g} s; a job may run for "
-            f"{limits.cpu_seconds:.3g} s. Send fewer experiments, or fewer shots.",
-            8009,
-        )
-    left = sum(route.result_bytes for route in routes)
-    if left > limits.result_bytes:
-        raise cost.too_large(left, limits)
+    told = f"Simulating all {len(routes)} experiments"
+    cost.check_together(routes, limits, told, "Send fewer experiments, or fewer shots")
     return routes
 
 

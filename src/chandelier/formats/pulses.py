@@ -129,10 +129,6 @@ class Experiment(msgspec.Struct, frozen=True):
     memory_slots: int | None = None
 
 
-class _WireHeader(msgspec.Struct, frozen=True):
-    memory_slots: Any = None
-
-
 class _WireExperiment(msgspec.Struct, frozen=True):
     instructions: tuple[Instruction, ...]
     header: msgspec.Raw = msgspec.Raw(b"{}")
@@ -149,7 +145,6 @@ class _WirePulse(msgspec.Struct, frozen=True):
 
 
 _experiment_decoder = msgspec.json.Decoder(_WireExperiment)
-_header_decoder = msgspec.json.Decoder(_WireHeader)
 _calibrations_decoder = msgspec.json.Decoder(_WireCalibrations | None)
 _library_decoder = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _pulse_decoder = msgspec.json.Decoder(_WirePulse)
@@ -167,14 +162,7 @@ def decode_experiment(raw: msgspec.Raw, index: int) -> Experiment:
     Raises:
         errors.ProgramRefused: Code 8000; the message names the experiment and the field.
     """
-    try:
-        wire = _experiment_decoder.decode(raw)
-        header = qobj.as_object(wire.header, "header")
-        declared = _header_decoder.decode(header)
-    except (ValueError, RecursionError) as error:
-        raise errors.ProgramRefused(f"Experiment {index}: {qobj.readable(error)}.", 8000) from error
-    except errors.Invalid as error:
-        raise errors.ProgramRefused(f"Experiment {index}: {error.message}", 8000) from error
+    wire, header, declared = qobj.decoded(_experiment_decoder, raw, index)
     return Experiment(
         instructions=wire.instructions,
         header=header,

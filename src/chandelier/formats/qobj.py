@@ -7,7 +7,7 @@ child decodes one experiment at a time. Fields are taken by allow-list; other ke
 Source: legacy API reference, sections 12.1 and 12.2.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -194,10 +194,23 @@ _LongEnvelope: Final = msgspec.defstruct(
 _SHORT: Final = 2 * MAX_EXPERIMENTS
 
 
-class _WireHeader(msgspec.Struct, frozen=True):
+class Declared(msgspec.Struct, frozen=True):
+    """What a header declares; it belongs to the user, so that anything may stand there (see `count`)."""
+
     n_qubits: Any = None
     memory_slots: Any = None
     global_phase: Any = None
+
+
+class _Headed(Protocol):
+    """An experiment of any type."""
+
+    @property
+    def header(self) -> msgspec.Raw:
+        """JSON object that the result repeats unchanged."""
+
+
+_Wire = TypeVar("_Wire", bound=_Headed)
 
 
 class _WireExperiment(msgspec.Struct, frozen=True):
@@ -209,7 +222,7 @@ class _WireExperiment(msgspec.Struct, frozen=True):
 _envelope_decoder = msgspec.json.Decoder(_WireEnvelope)
 _long_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_LongEnvelope)
 _experiment_decoder = msgspec.json.Decoder(_WireExperiment)
-_header_decoder = msgspec.json.Decoder(_WireHeader)
+_header_decoder = msgspec.json.Decoder(Declared)
 _document_decoder: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
 
 
@@ -236,7 +249,7 @@ def decode_envelope(body: bytes | bytearray | memoryview) -> Envelope:
         qobj_id=wire.qobj_id,
         type=kind,
         schema_version=wire.schema_version or "",
-        header=as_object(wire.header, "header"),
+        header=_object(wire.header, "header"),
         config=wire.config or Config(),
         experiments=experiments,
     )
@@ -254,6 +267,30 @@ def _experiments(wire: _WireEnvelope) -> list[msgspec.Raw]:
     return experiments
 
 
+def decoded(decoder: msgspec.json.Decoder[_Wire], raw: msgspec.Raw, index: int) -> tuple[_Wire, msgspec.Raw, Declared]:
+    """Read one experiment of any type.
+
+    Args:
+        decoder: Of its type.
+        raw: The experiment's JSON.
+        index: Its place in the program, for messages.
+
+    Returns:
+        The experiment, its header, and what that declares.
+
+    Raises:
+        errors.ProgramRefused: Code 8000; the message names the experiment and the field.
+    """
+    try:
+        wire = decoder.decode(raw)
+        header = _object(wire.header, "header")
+        return wire, header, _header_decoder.decode(header)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise errors.ProgramRefused(f"Experiment {index}: {readable(error)}.", 8000) from error
+    except errors.Invalid as error:
+        raise errors.ProgramRefused(f"Experiment {index}: {error.message}", 8000) from error
+
+
 def decode_experiment(raw: msgspec.Raw, index: int) -> Experiment:
     """Read one QASM experiment.
 
@@ -264,14 +301,7 @@ def decode_experiment(raw: msgspec.Raw, index: int) -> Experiment:
     Raises:
         errors.ProgramRefused: Code 8000; the message names the experiment and the field.
     """
-    try:
-        wire = _experiment_decoder.decode(raw)
-        header = as_object(wire.header, "header")
-        declared = _header_decoder.decode(header)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise errors.ProgramRefused(f"Experiment {index}: {readable(error)}.", 8000) from error
-    except errors.Invalid as error:
-        raise errors.ProgramRefused(f"Experiment {index}: {error.message}", 8000) from error
+    wire, header, declared = decoded(_experiment_decoder, raw, index)
     return Experiment(
         instructions=wire.instructions,
         header=header,
@@ -325,7 +355,7 @@ def slots(value: tuple[int, ...] | int | None) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else value
 
 
-def as_object(raw: msgspec.Raw, name: str) -> msgspec.Raw:
+def _object(raw: msgspec.Raw, name: str) -> msgspec.Raw:
     """Take JSON for an object, empty if it is left out or null.
 
     Raises:

@@ -57,9 +57,9 @@ class Cluster:
         return total
 
 
-def lowering(levels: int = LEVELS) -> NDArray[np.float64]:
-    """The operator b of one oscillator, shape (levels, levels)."""
-    return np.diag(np.sqrt(np.arange(1, levels)), 1)
+def lowering() -> NDArray[np.float64]:
+    """The operator b of one oscillator, shape (LEVELS, LEVELS)."""
+    return np.diag(np.sqrt(np.arange(1, LEVELS)), 1)
 
 
 def groups(tones: Iterable[Tone], measured: Iterable[int], model: Model) -> list[tuple[int, ...]]:
@@ -115,23 +115,20 @@ def form(model: Model, qubits: Sequence[int]) -> Cluster:
     return Cluster(tuple(qubits), model, reference, bare, digits, coupling, energies, vectors.astype(np.complex128))
 
 
+def acting_on(place: int, count: int, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An operator of one qubit, shape (LEVELS, LEVELS), among those of a cluster, shape (states, states)."""
+    among: NDArray[np.float64] = np.kron(np.kron(np.eye(LEVELS**place), matrix), np.eye(LEVELS ** (count - 1 - place)))
+    return among
+
+
 def _coupling(couplings: Mapping[tuple[int, int], float], qubits: Sequence[int]) -> NDArray[np.float64]:
-    lower = lowering()
-    total: NDArray[np.float64] = np.zeros((LEVELS ** len(qubits),) * 2)
+    lower, count = lowering(), len(qubits)
+    total: NDArray[np.float64] = np.zeros((LEVELS**count,) * 2)
     for (first, second), strength in couplings.items():
         if first in qubits and second in qubits:
-            acting = {qubits.index(first): lower.T, qubits.index(second): lower}
-            product = np.ones((1, 1))
-            for place in range(len(qubits)):
-                product = _beside(product, acting.get(place, np.eye(LEVELS)))
-            total += strength * (product + product.T)
+            hop = acting_on(qubits.index(first), count, lower.T) @ acting_on(qubits.index(second), count, lower)
+            total += strength * (hop + hop.T)
     return total
-
-
-def _beside(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    size = len(first) * len(second)
-    product: NDArray[np.float64] = np.einsum("ij,kl->ikjl", first, second).reshape(size, size)
-    return product
 
 
 def _labelled(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -28,7 +28,7 @@ class Evolver:
     """Moves density matrices of one cluster through stretches; remembers what it computed.
 
     Args:
-        cluster: The qubits.
+        cluster: One qubit or two; of more the matrices would be too large.
     """
 
     def __init__(self, cluster: Cluster) -> None:

@@ -24,9 +24,8 @@ from chandelier.formats import tasks
 METHOD: Final = "pulse"
 #: Qubits that can be simulated together.
 MAX_JOINED: Final = 5
-#: Time for an experiment whatever it contains, and for a stretch of it, s.
+#: Time for an experiment whatever it contains, and for a stretch of one qubit or of several, s.
 START: Final = 0.4e-3
-STRETCH: Final = 0.1e-3
 STRETCHES: Final = {1: 0.15e-3, 2: 1e-3}
 #: Time for a sample of a cluster of one or two qubits, s.
 SAMPLE: Final = {1: 4e-6, 2: 13e-6}
@@ -142,16 +141,12 @@ def find(opened: Sequence[Scheduled], target: targets.Target, model: Model, limi
                 "shorter pulses.",
                 8008,
             )
-    seconds = sum(course.plan.seconds for course in courses)
-    if seconds > limits.cpu_seconds:
-        raise errors.ProgramRefused(
-            f"Simulating the pulses of all {len(courses)} experiments takes about {seconds:.3g} s; a job may run for "
-            f"{limits.cpu_seconds:.3g} s. Send fewer experiments, shorter schedules, or fewer shots.",
-            8009,
-        )
-    left = sum(course.result_bytes for course in courses)
-    if left > limits.result_bytes:
-        raise cost.too_large(left, limits)
+    cost.check_together(
+        courses,
+        limits,
+        f"Simulating the pulses of all {len(courses)} experiments",
+        "Send fewer experiments, shorter schedules, or fewer shots",
+    )
     return courses
 
 

@@ -11,22 +11,16 @@ F. Petruccione, The Theory of Open Quantum Systems, section 3.4.
 
 import functools
 import math
-from typing import Final
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from chandelier.engines.pulses import propagation
+from chandelier.engines.pulses import clusters, propagation
 from chandelier.engines.pulses.clusters import Cluster
 from chandelier.engines.pulses.model import LEVELS
 
 Matrices = NDArray[np.complex128]
-
-#: Time up to which relaxation of larger clusters acts in two halves around what else happens, s.
-SHORT: Final = 0.5e-6
-#: Clusters whose relaxation is computed with what else happens.
-_EXACT_QUBITS: Final = 2
 
 
 def dissipator(t1: float, t2: float) -> NDArray[np.float64]:
@@ -87,7 +81,7 @@ def relaxed(state: Matrices, acting: list[NDArray[np.float64]]) -> Matrices:
 
 
 def rested(cluster: Cluster, state: Matrices, duration: int) -> Matrices:
-    """What time without tones makes of density matrices, in the frame of the cluster.
+    """What time without tones makes of density matrices, in the frame of the cluster; exact, however long it is.
 
     Args:
         cluster: The qubits.
@@ -97,20 +91,9 @@ def rested(cluster: Cluster, state: Matrices, duration: int) -> Matrices:
     seconds = duration * cluster.model.dt
     if not relaxes(cluster):
         return turned(propagation.rested(cluster, duration), state)
-    if len(cluster.qubits) <= _EXACT_QUBITS:
-        rates, modes, inverse = _modes(cluster)
-        moved: Matrices = ((state.reshape(*state.shape[:-2], -1) @ inverse) * np.exp(rates * seconds)) @ modes
-        return moved.reshape(state.shape)
-    pieces = max(1, math.ceil(seconds / SHORT))
-    acting, half = _piece(cluster, seconds / pieces)
-    for _ in range(pieces):
-        state = relaxed(turned(acting, relaxed(state, half)), half)
-    return state
-
-
-def _piece(cluster: Cluster, seconds: float) -> tuple[Matrices, list[NDArray[np.float64]]]:
-    phases = np.exp(-1j * cluster.energies * seconds)
-    return (cluster.dressed * phases) @ cluster.dressed.conj().T, channels(cluster, seconds / 2)
+    rates, modes, inverse = _modes(cluster)
+    moved: Matrices = ((state.reshape(*state.shape[:-2], -1) @ inverse) * np.exp(rates * seconds)) @ modes
+    return moved.reshape(state.shape)
 
 
 def turned(acting: Matrices, state: Matrices) -> Matrices:
@@ -136,9 +119,7 @@ def _resting_generator(cluster: Cluster) -> Matrices:
     total: Matrices = -1j * (np.kron(hamiltonian, unit) - np.kron(unit, hamiltonian.T))
     for place, index in enumerate(cluster.qubits):
         for rate, jump in _jumps(cluster.model.t1[index], cluster.model.t2[index]):
-            before = np.eye(LEVELS**place)
-            after = np.eye(LEVELS ** (len(cluster.qubits) - 1 - place))
-            total = total + rate * _damping(np.kron(np.kron(before, jump), after))
+            total = total + rate * _damping(clusters.acting_on(place, len(cluster.qubits), jump))
     return total
 
 
